@@ -1,6 +1,7 @@
 import ArgumentParser
 import FarmProtocol
 import Foundation
+import GRPCCore
 import SwiftProtobuf
 
 /// `smurf mailing`: what became of mailings, and the brakes.
@@ -16,7 +17,9 @@ struct MailingCommand: AsyncParsableCommand {
         @Flag(help: "Print JSON.") var json = false
 
         func run() async throws {
-            let list = try await control.ask { try await $0.mailings(Smurffarm_V1_MailingsRequest()) }
+            let list = try await control.ask {
+                try await $0.mailings(Smurffarm_V1_MailingsRequest())
+            }
             if json { return print(try list.jsonString()) }
             var table = Table(["NO", "NAME", "STATE", "TOTAL", "DONE", "RATE", "ETA"])
             for view in list.mailings {
@@ -44,7 +47,8 @@ struct MailingCommand: AsyncParsableCommand {
                     throw Report.failure("the control node said nothing")
                 }
             }
-            print(json ? try view.jsonString() : MailingText.lines(of: view).joined(separator: "\n"))
+            print(
+                json ? try view.jsonString() : MailingText.lines(of: view).joined(separator: "\n"))
         }
     }
 
@@ -114,7 +118,9 @@ struct Steering: ParsableArguments {
 /// A mailing's progress as text.
 enum MailingText {
     /// States from which a row does not move on by itself.
-    static let finalStates = ["accepted", "delivered", "bogged", "failed", "suppressed", "cancelled"]
+    static let finalStates = [
+        "accepted", "delivered", "bogged", "failed", "suppressed", "cancelled",
+    ]
 
     static func done(_ view: Smurffarm_V1_MailingView) -> UInt64 {
         finalStates.reduce(0) { $0 + (view.counts[$1] ?? 0) }

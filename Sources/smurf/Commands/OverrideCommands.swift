@@ -1,6 +1,7 @@
 import ArgumentParser
 import FarmProtocol
 import Foundation
+import SwiftProtobuf
 
 /// What every override says: for how long, why, and by whom. All of it lands in the history.
 struct OverrideOptions: ParsableArguments {
@@ -69,7 +70,8 @@ struct HoldCommand: AsyncParsableCommand {
 /// `smurf release`: the end of a move or hold before its time.
 struct ReleaseCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "release", abstract: "Ends a move or hold: the smurf is the scheduler's again.")
+        commandName: "release", abstract: "Ends a move or hold: the smurf is the scheduler's again."
+    )
 
     @Argument(help: "The smurf's id.") var smurf: String
     @OptionGroup var control: ControlConnection

@@ -1,13 +1,15 @@
 import ArgumentParser
 import FarmProtocol
 import Foundation
+import GRPCCore
 import SwiftProtobuf
 
 /// `smurf roles`: the board of the farm.
 struct RolesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "roles",
-        abstract: "Shows who does what, how much there is to do, and why nothing or something moves.",
+        abstract:
+            "Shows who does what, how much there is to do, and why nothing or something moves.",
         discussion: """
               smurf roles            once
               smurf roles --watch    until interrupted
@@ -19,8 +21,8 @@ struct RolesCommand: AsyncParsableCommand {
     @Flag(help: "Print JSON.") var json = false
 
     func run() async throws {
-        let request = Smurffarm_V1_BoardRequest.with { $0.watch = watch }
         let (watch, json) = (watch, json)
+        let request = Smurffarm_V1_BoardRequest.with { $0.watch = watch }
         try await control.ask { client in
             try await client.board(request) { response in
                 for try await view in response.messages {
