@@ -40,6 +40,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
+        .systemLibrary(name: "CEpoll"),
         .systemLibrary(name: "CLDNS", providers: [.apt(["libldns-dev"])]),
         .systemLibrary(name: "CUnbound", providers: [.apt(["libunbound-dev"])]),
 
@@ -54,7 +55,7 @@ let package = Package(
         .target(
             name: "AuthDNS",
             dependencies: [
-                "AuthDNSCore", "Farm", "ZoneFile", .product(name: "Logging", package: "swift-log"),
+                "AuthDNSCore", "CEpoll", "Farm", .product(name: "Logging", package: "swift-log"),
             ],
             path: "Sources/AuthDNS/Server", cSettings: gnuSource, swiftSettings: strict),
 

@@ -1,0 +1,165 @@
+/// How an image finds the answer to a question: RFC 1034 §4.3.2 as one pass over the names, with
+/// wildcards (RFC 4592) and referrals. Nothing here allocates.
+extension ZoneImage {
+    /// Most CNAMEs followed in one answer.
+    static let longestChain = 8
+
+    func answer(
+        _ query: Span<UInt8>, _ facts: Query, _ reply: inout Reply,
+        _ response: inout MutableSpan<UInt8>
+    ) {
+        if facts.version > 0 {
+            reply.code = .badVersion
+            return
+        }
+        let name = query.extracting(12..<(12 + facts.nameLength))
+        guard facts.recordClass == 1, isWithinApex(name),
+            facts.type != .axfr, facts.type != .ixfr
+        else {
+            reply.code = .refused
+            return
+        }
+        // Meta types other than ANY ask for what is not in a zone (RFC 6895 §3.1).
+        guard facts.type != .opt, !(128..<255).contains(facts.type.rawValue) else {
+            reply.code = .notImplemented
+            return
+        }
+        reply.isAuthoritative = true
+        switch find(name) {
+        case .exact(let node) where isDelegated(node, facts.type):
+            refer(name, &reply, &response)
+        case .exact(let node): answer(from: node, name, facts.type, &reply, &response)
+        case .below(let node) where nodes[node].isCut || nodes[node].isBelowCut:
+            refer(name, &reply, &response)
+        case .below(let node) where nodes[node].wildcard >= 0:
+            answer(from: Int(nodes[node].wildcard), name, facts.type, &reply, &response)
+        case .below:
+            reply.code = .nameError
+            deny(name, &reply, &response)
+        }
+    }
+
+    enum Found {
+        case exact(Int)
+        /// The closest encloser (RFC 4592 §3.3.1) of a name that does not exist.
+        case below(Int)
+    }
+
+    /// - Parameter name: within the apex.
+    func find(_ name: Span<UInt8>) -> Found {
+        if let node = node(name, from: 0) { return .exact(node) }
+        var offset = 0
+        while name[offset] != 0 {
+            offset += Int(name[offset]) + 1
+            if let node = node(name, from: offset) { return .below(node) }
+        }
+        return .below(apexNode)
+    }
+
+    /// The node whose name is `name` without its first `start` octets.
+    private func node(_ name: Span<UInt8>, from start: Int) -> Int? {
+        var hash = ZoneImage.hashStart
+        for index in start..<name.count { hash = ZoneImage.hash(lowered(name[index]), hash) }
+        let mask = slots.count - 1
+        var slot = ZoneImage.slot(hash, mask: mask)
+        while slots[slot] != 0 {
+            let candidate = Int(slots[slot]) - 1
+            if matches(candidate, name, start) { return candidate }
+            slot = (slot + 1) & mask
+        }
+        return nil
+    }
+
+    private func matches(_ node: Int, _ name: Span<UInt8>, _ start: Int) -> Bool {
+        let length = Int(nodes[node].nameLength)
+        guard length == name.count - start else { return false }
+        let offset = Int(nodes[node].nameOffset)
+        for index in 0..<length where bytes[offset + index] != lowered(name[start + index]) {
+            return false
+        }
+        return true
+    }
+
+    private func lowered(_ octet: UInt8) -> UInt8 {
+        octet &- 0x41 < 26 ? octet | 0x20 : octet
+    }
+
+    private func isWithinApex(_ name: Span<UInt8>) -> Bool {
+        let start = name.count - apex.wire.count
+        guard start >= 0 else { return false }
+        var offset = 0
+        while offset < start { offset += Int(name[offset]) + 1 }
+        return offset == start && matches(apexNode, name, start)
+    }
+
+    /// Whether the parent side of a cut must answer with a referral; DS belongs to the parent.
+    private func isDelegated(_ node: Int, _ type: RecordType) -> Bool {
+        nodes[node].isBelowCut || (nodes[node].isCut && type != .ds)
+    }
+
+    func set(_ node: Int, _ type: RecordType) -> Int? {
+        let first = Int(nodes[node].firstSet)
+        for index in first..<(first + Int(nodes[node].setCount)) where sets[index].type == type {
+            return index
+        }
+        return nil
+    }
+
+    /// Answers from a node whose records are the question's own.
+    private func answer(
+        from node: Int, _ name: Span<UInt8>, _ type: RecordType, _ reply: inout Reply,
+        _ response: inout MutableSpan<UInt8>
+    ) {
+        if type == .any {
+            if nodes[node].setCount > 0 { return putMinimalAny(&reply, &response) }
+        } else if let index = set(node, type) {
+            guard !sets[index].fails else { return fail(&reply) }
+            return putPacked(index, &reply, &response)
+        } else if let alias = set(node, .cname) {
+            putPacked(alias, &reply, &response)
+            if !reply.isTruncated { follow(alias, name, type, &reply, &response) }
+            return
+        }
+        deny(name, &reply, &response)
+    }
+
+    private func fail(_ reply: inout Reply) {
+        reply.code = .serverFailure
+        reply.isAuthoritative = false
+    }
+
+    /// Follows a CNAME as far as it stays in the zone.
+    private func follow(
+        _ alias: Int, _ question: Span<UInt8>, _ type: RecordType, _ reply: inout Reply,
+        _ response: inout MutableSpan<UInt8>
+    ) {
+        var alias = alias
+        let bytes = bytes
+        for _ in 0..<ZoneImage.longestChain {
+            // The data of a plain record begins 10 octets behind its start.
+            let start = Int(sets[alias].plainOffset) + 10
+            let end = Int(sets[alias].plainOffset) + Int(sets[alias].plainLength)
+            let target = bytes.span.extracting(start..<end)
+            guard isWithinApex(target) else { return }
+            let node: Int
+            switch find(target) {
+            case .exact(let found): node = found
+            case .below(let found) where nodes[found].wildcard >= 0:
+                node = Int(nodes[found].wildcard)
+            case .below(let found):
+                if nodes[found].isCut || nodes[found].isBelowCut { return }
+                reply.code = .nameError
+                return deny(question, &reply, &response)
+            }
+            if isDelegated(node, type) { return }
+            if let index = set(node, type) {
+                guard !sets[index].fails else { return fail(&reply) }
+                return putPlain(index, start..<end, .answer, &reply, &response)
+            }
+            guard let next = set(node, .cname) else { return deny(question, &reply, &response) }
+            putPlain(next, start..<end, .answer, &reply, &response)
+            if reply.isTruncated { return }
+            alias = next
+        }
+    }
+}

@@ -1,0 +1,80 @@
+/// What people wrote in a zone file, checked: the part of a zone that does not follow the farm's
+/// membership. It has exactly one SOA, at the apex, and NS records there.
+public struct StaticZone: Hashable, Sendable {
+    public let apex: DomainName
+    /// In file order, SOA first; without duplicates.
+    public let records: [ResourceRecord]
+
+    /// - Parameter records: every owner within the apex of the one SOA among them.
+    /// - Throws: the first thing that is wrong.
+    public init(records: [ResourceRecord]) throws(ZoneFault) {
+        let starts = records.filter { $0.type == .soa }
+        guard let soa = starts.first else { throw ZoneFault("the zone has no SOA record") }
+        guard starts.count == 1 else { throw ZoneFault("the zone has more than one SOA record") }
+        guard SOAData(soa.data) != nil else { throw ZoneFault("the SOA record is malformed") }
+        apex = soa.owner
+        var seen = Set<ResourceRecord>()
+        self.records =
+            [soa] + records.filter { $0.type != .soa && seen.insert($0).inserted }
+        for record in self.records where !record.owner.isWithin(apex) {
+            throw ZoneFault("\(record.owner) is not within \(apex)")
+        }
+        guard self.records.contains(where: { $0.type == .ns && $0.owner == apex }) else {
+            throw ZoneFault("\(apex) has no NS record")
+        }
+    }
+
+    /// The SOA record; its serial is replaced in every image.
+    public var soa: ResourceRecord { records[0] }
+}
+
+/// What is wrong with a zone as a whole.
+public struct ZoneFault: Error, Hashable, Sendable, CustomStringConvertible {
+    public let description: String
+    public init(_ description: String) { self.description = description }
+}
+
+/// The fixed part of an SOA record's data (RFC 1035 §3.3.13).
+public struct SOAData: Hashable, Sendable {
+    public var serial: UInt32
+    /// TTL of negative answers, in seconds (RFC 2308 §4).
+    public var minimum: UInt32
+    /// Octets of the two names before the fixed part.
+    let namesLength: Int
+
+    /// - Parameter data: of an SOA record; nil when it is malformed.
+    public init?(_ data: [UInt8]) {
+        guard let first = SOAData.skipName(data, 0), let second = SOAData.skipName(data, first),
+            data.count == second + 20
+        else { return nil }
+        namesLength = second
+        serial = SOAData.number(data, second)
+        minimum = SOAData.number(data, second + 16)
+    }
+
+    /// `data` with another serial.
+    static func data(_ data: [UInt8], serial: UInt32) -> [UInt8] {
+        guard let soa = SOAData(data) else { return data }
+        var changed = data
+        for index in 0..<4 {
+            changed[soa.namesLength + index] =
+                UInt8(truncatingIfNeeded: serial >> UInt32(24 - 8 * index))
+        }
+        return changed
+    }
+
+    private static func number(_ data: [UInt8], _ offset: Int) -> UInt32 {
+        data[offset..<(offset + 4)].reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
+    private static func skipName(_ data: [UInt8], _ start: Int) -> Int? {
+        var offset = start
+        while offset < data.count {
+            let length = Int(data[offset])
+            if length == 0 { return offset + 1 }
+            guard length < 64 else { return nil }
+            offset += length + 1
+        }
+        return nil
+    }
+}

@@ -1,0 +1,135 @@
+public import Farm
+
+/// Everything the name server answers with, at one moment: an immutable value made of a static zone,
+/// a membership and a serial. It is laid out for `respond`: flat arrays, names found by hash, records
+/// in wire form with their names already compressed against the question. A change makes a whole new
+/// image; readers hold the old one as long as they like.
+public final class ZoneImage: Sendable {
+    public let apex: DomainName
+    public let serial: UInt32
+    /// Version of the membership it was made of; 0 for none.
+    public let membershipVersion: UInt64
+    /// Every record, SOA first: what transfers and the saved image are made of.
+    public let records: [ResourceRecord]
+    /// Names whose set is empty by policy, with the types concerned: they answer SERVFAIL.
+    public let failing: [DomainName: [RecordType]]
+
+    /// Names and records in wire form; `Node` and `RecordSet` point into it.
+    let bytes: [UInt8]
+    let nodes: [Node]
+    let sets: [RecordSet]
+    /// Where records of variable length begin in `bytes`, relative to their set.
+    let recordOffsets: [UInt32]
+    /// Open addressing: node index + 1, 0 = free; a power of two, at most half full.
+    let slots: [UInt32]
+    let apexNode: Int
+
+    /// One name that exists, with or without records (RFC 4592 §2.2.2).
+    struct Node {
+        var nameOffset: UInt32
+        var nameLength: UInt16
+        var firstSet: UInt32
+        var setCount: UInt16
+        /// Node of the wildcard directly below, or -1.
+        var wildcard: Int32
+        /// Whether it is the apex or above every cut; below a cut only glue is kept.
+        var isCut: Bool
+        /// Whether it lies below a zone cut.
+        var isBelowCut: Bool
+    }
+
+    /// The records of one name and type.
+    struct RecordSet {
+        var type: RecordType
+        var count: UInt16
+        /// Answer records with the owner as a pointer to the question, names compressed against it.
+        var packedOffset: UInt32
+        var packedLength: UInt32
+        /// Octets of each packed record, or 0 when they differ.
+        var recordLength: UInt16
+        /// First of `count + 1` entries in `recordOffsets`, when they differ.
+        var offsetsIndex: UInt32
+        /// The same records as type … rdata without any compression and without owner.
+        var plainOffset: UInt32
+        var plainLength: UInt32
+        /// SERVFAIL instead of an answer: the set is empty by policy.
+        var fails: Bool
+    }
+
+    /// - Parameters:
+    ///   - zone: the static part.
+    ///   - membership: nil before the first is known.
+    ///   - serial: replaces the SOA's.
+    /// - Throws: when membership and zone contradict each other; nothing is published then.
+    /// - Complexity: O(n log n) in the number of records.
+    public convenience init(
+        zone: StaticZone, membership: Membership?, serial: UInt32
+    ) throws(ZoneFault) {
+        let overlay = try membership.map { value throws(ZoneFault) in
+            try RoleOverlay(value, apex: zone.apex)
+        }
+        let added = overlay?.records ?? []
+        var replaced = Set(added.map { Key(owner: $0.owner, type: $0.type) })
+        var failing: [DomainName: [RecordType]] = [:]
+        for set in overlay?.empty ?? [] {
+            for type in set.types { replaced.insert(Key(owner: set.owner, type: type)) }
+            failing[set.owner] = set.answer == .servfail ? set.types : []
+        }
+        let kept = zone.records.filter { !replaced.contains(Key(owner: $0.owner, type: $0.type)) }
+        var seen = Set<ResourceRecord>()
+        let records = (kept + added).filter { seen.insert($0).inserted }
+        try self.init(
+            apex: zone.apex, serial: serial, version: membership?.version ?? 0,
+            records: records, failing: failing)
+    }
+
+    /// An image of records as they were saved.
+    /// - Parameter records: SOA first, every owner within `apex`.
+    public init(
+        apex: DomainName, serial: UInt32, version: UInt64, records: [ResourceRecord],
+        failing: [DomainName: [RecordType]] = [:]
+    ) throws(ZoneFault) {
+        guard var soa = records.first, soa.type == .soa, soa.owner == apex else {
+            throw ZoneFault("the image has no SOA record at \(apex)")
+        }
+        soa.data = SOAData.data(soa.data, serial: serial)
+        self.apex = apex
+        self.serial = serial
+        membershipVersion = version
+        self.records = [soa] + records.dropFirst()
+        self.failing = failing
+        var packer = ZonePacker(apex: apex, records: self.records, failing: failing)
+        try packer.pack()
+        bytes = packer.bytes
+        nodes = packer.nodes
+        sets = packer.sets
+        recordOffsets = packer.recordOffsets
+        slots = packer.slots
+        apexNode = packer.apexNode
+    }
+
+    /// Whether both answer alike, whatever their serials are.
+    public func saysTheSame(as other: ZoneImage) -> Bool {
+        func unnumbered(_ soa: ResourceRecord) -> [UInt8] { SOAData.data(soa.data, serial: 0) }
+        return apex == other.apex && failing == other.failing
+            && records.count == other.records.count
+            && unnumbered(records[0]) == unnumbered(other.records[0])
+            && records.dropFirst().elementsEqual(other.records.dropFirst())
+    }
+
+    private struct Key: Hashable {
+        var owner: DomainName
+        var type: RecordType
+    }
+
+    /// FNV-1a with a last mix; names are lower-cased before.
+    static func hash(_ octet: UInt8, _ state: UInt64) -> UInt64 {
+        (state ^ UInt64(octet)) &* 0x0000_0100_0000_01B3
+    }
+
+    static let hashStart: UInt64 = 0xCBF2_9CE4_8422_2325
+
+    static func slot(_ hash: UInt64, mask: Int) -> Int {
+        Int(truncatingIfNeeded: (hash ^ (hash >> 29)) &* 0x9E37_79B9_7F4A_7C15 >> 32) & mask
+    }
+}

@@ -1,0 +1,132 @@
+import AuthDNSCore
+import Farm
+import Glibc
+import Synchronization
+
+/// One UDP thread: receives queries in batches on a socket of its own, answers each into a buffer of
+/// its own and sends the batch. It takes no lock and allocates nothing while it runs.
+@safe final class DatagramWorker: @unchecked Sendable {
+    // @unchecked: everything below but `counters` and `stopping` is touched by the one thread that
+    // `run` is called on.
+    private static let batch = 32
+    /// Larger queries are answered FORMERR: none of that size is honest.
+    private static let queryRoom = 2048
+    private static let replyRoom = 1232
+
+    let counters = WorkerCounters()
+    private let socket: Int32
+    private let published: PublishedImage
+    private let stopping: StopFlag
+    private var random: UInt64
+    private let queries: UnsafeMutablePointer<UInt8>
+    private let replies: UnsafeMutablePointer<UInt8>
+    private let names: UnsafeMutablePointer<sockaddr_storage>
+    private let incoming: UnsafeMutablePointer<mmsghdr>
+    private let outgoing: UnsafeMutablePointer<mmsghdr>
+    private let vectors: UnsafeMutablePointer<iovec>
+
+    /// - Parameter socket: stays the caller's to close, after `run` has returned.
+    init(socket: Int32, published: PublishedImage, stopping: StopFlag) {
+        self.socket = socket
+        self.published = published
+        self.stopping = stopping
+        random = UInt64.random(in: 1...UInt64.max)
+        let count = DatagramWorker.batch
+        unsafe queries = .allocate(capacity: count * DatagramWorker.queryRoom)
+        unsafe queries.initialize(repeating: 0, count: count * DatagramWorker.queryRoom)
+        unsafe replies = .allocate(capacity: count * DatagramWorker.replyRoom)
+        unsafe replies.initialize(repeating: 0, count: count * DatagramWorker.replyRoom)
+        unsafe names = .allocate(capacity: count)
+        unsafe names.initialize(repeating: sockaddr_storage(), count: count)
+        unsafe incoming = .allocate(capacity: count)
+        unsafe incoming.initialize(repeating: mmsghdr(), count: count)
+        unsafe outgoing = .allocate(capacity: count)
+        unsafe outgoing.initialize(repeating: mmsghdr(), count: count)
+        unsafe vectors = .allocate(capacity: count * 2)
+        unsafe vectors.initialize(repeating: iovec(), count: count * 2)
+        for index in 0..<count {
+            unsafe vectors[index] = iovec(
+                iov_base: queries + index * DatagramWorker.queryRoom,
+                iov_len: DatagramWorker.queryRoom)
+            unsafe incoming[index].msg_hdr.msg_iov = vectors + index
+            unsafe incoming[index].msg_hdr.msg_iovlen = 1
+            unsafe incoming[index].msg_hdr.msg_name = UnsafeMutableRawPointer(names + index)
+            unsafe outgoing[index].msg_hdr.msg_iov = vectors + count + index
+            unsafe outgoing[index].msg_hdr.msg_iovlen = 1
+        }
+    }
+
+    deinit {
+        // Safe: the thread has ended, nobody holds these.
+        unsafe queries.deallocate()
+        unsafe replies.deallocate()
+        unsafe names.deallocate()
+        unsafe incoming.deallocate()
+        unsafe outgoing.deallocate()
+        unsafe vectors.deallocate()
+    }
+
+    /// Serves until `stopping` is set; returns at most a quarter of a second later.
+    func run() {
+        var patience = timeval(tv_sec: 0, tv_usec: 250_000)
+        _ = unsafe setsockopt(
+            socket, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        var view = PublishedImage.View(published)
+        while !stopping.isSet {
+            for index in 0..<DatagramWorker.batch {
+                unsafe incoming[index].msg_hdr.msg_namelen =
+                    socklen_t(MemoryLayout<sockaddr_storage>.size)
+            }
+            let received = unsafe recvmmsg(
+                socket, incoming, UInt32(DatagramWorker.batch), Int32(MSG_WAITFORONE), nil)
+            guard received > 0 else { continue }
+            view.refresh(published)
+            send(answer(Int(received), view.image))
+        }
+    }
+
+    /// Answers the first `count` queries of the batch.
+    /// - Returns: how many replies stand ready in `outgoing`.
+    private func answer(_ count: Int, _ image: ZoneImage) -> Int {
+        var ready = 0
+        for index in 0..<count {
+            // Safe: `index` is below the batch's size and msg_len at most `queryRoom`.
+            let query = unsafe Span(
+                _unsafeStart: queries + index * DatagramWorker.queryRoom,
+                count: min(Int(incoming[index].msg_len), DatagramWorker.queryRoom))
+            let start = unsafe replies + ready * DatagramWorker.replyRoom
+            var reply = unsafe MutableSpan(
+                _unsafeStart: start, count: DatagramWorker.replyRoom)
+            random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            let context = QueryContext(transport: .udp, random: random ^ random >> 31)
+            let length = respond(to: query, context: context, from: image, into: &reply)
+            counters.note(length: length, flags: reply[2], codeOctet: reply[3])
+            guard length > 0 else { continue }
+            unsafe vectors[DatagramWorker.batch + ready] = iovec(iov_base: start, iov_len: length)
+            unsafe outgoing[ready].msg_hdr.msg_name = incoming[index].msg_hdr.msg_name
+            unsafe outgoing[ready].msg_hdr.msg_namelen = incoming[index].msg_hdr.msg_namelen
+            ready += 1
+        }
+        return ready
+    }
+
+    private func send(_ count: Int) {
+        var sent = 0
+        while sent < count {
+            let now = unsafe sendmmsg(socket, outgoing + sent, UInt32(count - sent), 0)
+            if now > 0 {
+                sent += Int(now)
+            } else if errno != EINTR {
+                // The first of the rest cannot be sent (its sender is gone): drop it, not all.
+                sent += 1
+            }
+        }
+    }
+}
+
+/// Tells threads to end.
+final class StopFlag: Sendable {
+    private let flag = Atomic<Bool>(false)
+    var isSet: Bool { flag.load(ordering: .relaxed) }
+    func set() { flag.store(true, ordering: .relaxed) }
+}

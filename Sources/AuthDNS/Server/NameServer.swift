@@ -1,0 +1,237 @@
+public import AuthDNSCore
+public import Farm
+import Foundation
+public import Logging
+import Synchronization
+
+/// An authoritative server for one zone: sockets and threads around `respond`, and the one place where
+/// a new image is built, saved and published. It answers from the saved image as soon as it exists,
+/// before any membership is known and without any other part of the farm.
+///
+/// Threads: all public members may be called from anywhere. `publish` and `reload` block on the disk.
+public final class NameServer: Sendable {
+    private let configuration: NameServerConfiguration
+    private let logger: Logger
+    private let store: ImageStore
+    private let published: PublishedImage
+    private let stopping = StopFlag()
+    private let sockets: [BoundSocket]
+    private let datagramWorkers: [DatagramWorker]
+    private let streamWorker: StreamWorker
+    private let threads = Mutex<[WorkerThread]>([])
+    private let source: Mutex<Source>
+
+    /// What the image is made of, and the last serial ever given out.
+    private struct Source {
+        var zone: StaticZone
+        var membership: Membership?
+        var serial: UInt32
+    }
+
+    /// Binds every address and loads the saved image; nothing is answered before `start`.
+    /// - Parameter zone: the static part; it replaces that of the saved image at the first publication.
+    /// - Throws: when an address cannot be had, or the state directory cannot be read or written.
+    public init(
+        configuration: NameServerConfiguration, zone: StaticZone, logger: Logger
+    ) throws(NameServerError) {
+        self.configuration = configuration
+        self.logger = logger
+        store = ImageStore(directory: configuration.stateDirectory)
+        let (image, serial) = try NameServer.firstImage(zone, store, logger)
+        source = Mutex(Source(zone: zone, membership: nil, serial: serial))
+        published = PublishedImage(image)
+        sockets = try NameServer.bind(configuration)
+        let (published, stopping) = (published, stopping)
+        datagramWorkers = sockets.filter { $0.kind == .datagram }.map {
+            DatagramWorker(socket: $0.socket.descriptor, published: published, stopping: stopping)
+        }
+        streamWorker = StreamWorker(
+            listeners: sockets.filter { $0.kind == .stream }.map { $0.socket.descriptor },
+            published: published, stopping: stopping, configuration: configuration)
+    }
+
+    /// The saved image if it is of this zone, else one of the zone file alone.
+    private static func firstImage(
+        _ zone: StaticZone, _ store: ImageStore, _ logger: Logger
+    ) throws(NameServerError) -> (ZoneImage, UInt32) {
+        var last = SOAData(zone.soa.data)?.serial ?? 0
+        do throws(NameServerError) {
+            if let saved = try store.lastSerial(), Serial.isNewer(saved, than: last) {
+                last = saved
+            }
+        } catch {
+            logger.error("the saved serial is unreadable; going on from the clock: \(error)")
+        }
+        do throws(NameServerError) {
+            if let image = try store.load(), image.apex == zone.apex {
+                return (image, Serial.isNewer(image.serial, than: last) ? image.serial : last)
+            }
+        } catch {
+            logger.error("the saved image is unreadable; starting from the zone file: \(error)")
+        }
+        let serial = Serial.next(after: last, unixTime: unixTime())
+        do throws(ZoneFault) {
+            let image = try ZoneImage(zone: zone, membership: nil, serial: serial)
+            try saved(image, store)
+            return (image, serial)
+        } catch {
+            throw NameServerError(error.description)
+        }
+    }
+
+    private static func saved(_ image: ZoneImage, _ store: ImageStore) throws(ZoneFault) {
+        do throws(NameServerError) {
+            try store.save(image)
+        } catch {
+            throw ZoneFault(error.description)
+        }
+    }
+
+    /// Begins to answer.
+    public func start() {
+        let cores = max(ProcessInfo.processInfo.activeProcessorCount, 1)
+        var started = datagramWorkers.enumerated().map { index, worker in
+            WorkerThread(core: datagramWorkers.count >= cores ? index % cores : nil) {
+                worker.run()
+            }
+        }
+        let streams = streamWorker
+        started.append(WorkerThread(core: nil) { streams.run() })
+        threads.withLock { $0 = started }
+    }
+
+    /// Ends every thread; blocks for at most half a second.
+    public func stop() {
+        stopping.set()
+        for thread in threads.withLock({ $0 }) { thread.join() }
+    }
+
+    /// Publishes a membership: builds the image, saves it durably, and lets the threads see it. Every
+    /// query that arrives after the return is answered from it.
+    /// - Returns: the serial that is served now; unchanged when the records are the same as before.
+    /// - Throws: when membership and zone contradict each other, or the disk does not take the image;
+    ///   the old image stays.
+    @discardableResult
+    public func publish(_ membership: Membership) throws(NameServerError) -> UInt32 {
+        try rebuild { $0.membership = membership }
+    }
+
+    /// Replaces the static part of the zone.
+    @discardableResult
+    public func reload(_ zone: StaticZone) throws(NameServerError) -> UInt32 {
+        guard zone.apex == published.current.apex else {
+            throw NameServerError("the zone is \(published.current.apex), not \(zone.apex)")
+        }
+        return try rebuild { $0.zone = zone }
+    }
+
+    private func rebuild(_ change: (inout Source) -> Void) throws(NameServerError) -> UInt32 {
+        let result: Result<UInt32, NameServerError> = source.withLock { source in
+            var next = source
+            change(&next)
+            if next.membership == nil && published.current.membershipVersion > 0 {
+                // The saved image knows members; it stays until the first membership is known again.
+                source = next
+                return .success(source.serial)
+            }
+            next.serial = Serial.next(after: source.serial, unixTime: NameServer.unixTime())
+            do {
+                let image = try ZoneImage(
+                    zone: next.zone, membership: next.membership, serial: next.serial)
+                if image.saysTheSame(as: published.current) {
+                    next.serial = source.serial
+                } else {
+                    try store.save(image)
+                    published.replace(with: image)
+                }
+                source = next
+                return .success(next.serial)
+            } catch {
+                return .failure(NameServerError("\(error)"))
+            }
+        }
+        return try result.get()
+    }
+
+    /// The serial that is served.
+    public var serial: UInt32 { published.current.serial }
+
+    /// What is served.
+    public var image: ZoneImage { published.current }
+
+    /// What has been counted since the start.
+    public var counters: NameServerCounters {
+        var sum = NameServerCounters()
+        for worker in datagramWorkers { worker.counters.add(to: &sum, isTCP: false) }
+        streamWorker.counters.add(to: &sum, isTCP: true)
+        return sum
+    }
+
+    /// Addresses and ports that are answered on, as bound.
+    public var endpoints: [(address: IPAddress, port: UInt16)] {
+        sockets.filter { $0.kind == .stream }.map { ($0.address, $0.socket.port) }
+    }
+
+    private static func unixTime() -> UInt32 {
+        UInt32(truncatingIfNeeded: Int64(Date().timeIntervalSince1970))
+    }
+
+    private static func bind(
+        _ configuration: NameServerConfiguration
+    ) throws(NameServerError) -> [BoundSocket] {
+        var sockets: [BoundSocket] = []
+        for (address, port) in configuration.listen {
+            guard !address.octets.allSatisfy({ $0 == 0 }) else {
+                throw NameServerError(
+                    "cannot listen on \(address): list each address, so that answers leave from it")
+            }
+            let stream = BoundSocket(.stream, address, try Socket(.stream, address, port))
+            sockets.append(stream)
+            for _ in 0..<configuration.workers {
+                let socket = try Socket(.datagram, address, stream.socket.port)
+                sockets.append(BoundSocket(.datagram, address, socket))
+            }
+        }
+        return sockets
+    }
+}
+
+/// A socket that lives as long as its server.
+private final class BoundSocket: Sendable {
+    let kind: Socket.Kind
+    let address: IPAddress
+    let socket: Socket
+
+    init(_ kind: Socket.Kind, _ address: IPAddress, _ socket: consuming Socket) {
+        self.kind = kind
+        self.address = address
+        self.socket = socket
+    }
+}
+
+/// A plain thread, perhaps kept on one core, that can be waited for.
+final class WorkerThread: Sendable {
+    private let ended = DispatchSemaphore(value: 0)
+
+    init(core: Int?, _ body: @escaping @Sendable () -> Void) {
+        let ended = ended
+        Thread.detachNewThread {
+            if let core { WorkerThread.pin(to: core) }
+            body()
+            ended.signal()
+        }
+    }
+
+    func join() {
+        ended.wait()
+        // Whoever joins next shall not wait for ever.
+        ended.signal()
+    }
+
+    private static func pin(to core: Int) {
+        var set = cpu_set_t()
+        guard core < MemoryLayout<cpu_set_t>.size * 8 else { return }
+        unsafe withUnsafeMutableBytes(of: &set) { unsafe $0[core / 8] |= 1 << (core % 8) }
+        _ = unsafe pthread_setaffinity_np(pthread_self(), MemoryLayout<cpu_set_t>.size, &set)
+    }
+}

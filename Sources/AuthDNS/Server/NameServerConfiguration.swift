@@ -1,0 +1,39 @@
+public import Farm
+
+/// How a name server is set up: one frozen value, read once.
+public struct NameServerConfiguration: Sendable {
+    /// Concrete addresses, never the wildcard: so the answer leaves from the asked address. Port 0
+    /// takes a free one.
+    public var listen: [(address: IPAddress, port: UInt16)]
+    /// UDP threads per address, 1…64.
+    public var workers: Int
+    /// Where the image and its serial are kept. It must exist.
+    public var stateDirectory: String
+    /// Changes that follow another within this time are published together.
+    public var coalescing: Duration
+    /// A TCP connection without a query for so long is closed (RFC 7766 §6.2.3).
+    public var idleTimeout: Duration
+    /// TCP connections in all, and from one address.
+    public var connections: Int
+    public var connectionsPerClient: Int
+
+    public init(
+        listen: [(address: IPAddress, port: UInt16)], stateDirectory: String, workers: Int = 1,
+        coalescing: Duration = .milliseconds(200), idleTimeout: Duration = .seconds(20),
+        connections: Int = 512, connectionsPerClient: Int = 64
+    ) {
+        self.listen = listen
+        self.workers = min(max(workers, 1), 64)
+        self.stateDirectory = stateDirectory
+        self.coalescing = coalescing
+        self.idleTimeout = idleTimeout
+        self.connections = connections
+        self.connectionsPerClient = connectionsPerClient
+    }
+}
+
+/// Why a name server does not start or does not take a change.
+public struct NameServerError: Error, Hashable, Sendable, CustomStringConvertible {
+    public let description: String
+    public init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,213 @@
+import AuthDNSCore
+import CEpoll
+import Farm
+import Glibc
+
+/// The TCP thread (RFC 7766): any number of queries per connection, pipelined; the answers of one read
+/// leave in one write. Idle and slow connections are closed, and nobody may hold more than a share.
+final class StreamWorker: @unchecked Sendable {
+    // @unchecked: everything but `counters` and `stopping` is touched by the one thread of `run`.
+    let counters = WorkerCounters()
+    private let listeners: [Int32]
+    private let published: PublishedImage
+    private let stopping: StopFlag
+    private let limits: (connections: Int, perClient: Int, idleSeconds: Int)
+    private var connections: [Int32: StreamConnection] = [:]
+    private var perClient: [[UInt8]: Int] = [:]
+    private var reply = [UInt8](repeating: 0, count: 65_535)
+
+    init(
+        listeners: [Int32], published: PublishedImage, stopping: StopFlag,
+        configuration: NameServerConfiguration
+    ) {
+        self.listeners = listeners
+        self.published = published
+        self.stopping = stopping
+        limits = (
+            configuration.connections, configuration.connectionsPerClient,
+            max(Int(configuration.idleTimeout.inSeconds), 1)
+        )
+    }
+
+    /// Serves until `stopping` is set.
+    func run() {
+        let poll = epoll_create1(Int32(SOCK_CLOEXEC.rawValue))
+        guard poll >= 0 else { return }
+        defer { close(poll) }
+        for listener in listeners { watch(poll, listener, EPOLL_CTL_ADD, EPOLLIN.rawValue) }
+        var view = PublishedImage.View(published)
+        var events = unsafe [epoll_event](repeating: epoll_event(), count: 64)
+        var lastSweep = seconds()
+        while !stopping.isSet {
+            let count = unsafe epoll_wait(poll, &events, 64, 250)
+            view.refresh(published)
+            for index in 0..<max(Int(count), 0) {
+                let event = unsafe events[index]
+                let descriptor = unsafe event.data.fd
+                if listeners.contains(descriptor) {
+                    accept(descriptor, poll)
+                } else {
+                    serve(descriptor, poll, unsafe event.events, view.image)
+                }
+            }
+            let now = seconds()
+            if now > lastSweep {
+                lastSweep = now
+                for (descriptor, connection) in connections
+                where now - connection.lastActive > limits.idleSeconds { drop(descriptor) }
+            }
+        }
+        for descriptor in Array(connections.keys) { drop(descriptor) }
+    }
+
+    private func accept(_ listener: Int32, _ poll: Int32) {
+        while true {
+            var storage = sockaddr_storage()
+            var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+            let descriptor = unsafe withUnsafeMutablePointer(to: &storage) { pointer in
+                unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    unsafe accept4(
+                        listener, __SOCKADDR_ARG(__sockaddr__: $0), &length,
+                        Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+                }
+            }
+            guard descriptor >= 0 else { return }
+            let client = StreamWorker.client(storage)
+            guard connections.count < limits.connections,
+                perClient[client, default: 0] < limits.perClient
+            else {
+                close(descriptor)
+                continue
+            }
+            var one: Int32 = 1
+            _ = unsafe setsockopt(
+                descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one,
+                socklen_t(MemoryLayout<Int32>.size))
+            perClient[client, default: 0] += 1
+            connections[descriptor] = StreamConnection(client: client, now: seconds())
+            watch(poll, descriptor, EPOLL_CTL_ADD, EPOLLIN.rawValue)
+        }
+    }
+
+    /// The address of the other side, without its port.
+    private static func client(_ storage: sockaddr_storage) -> [UInt8] {
+        var storage = storage
+        let isV4 = storage.ss_family == sa_family_t(AF_INET)
+        return unsafe withUnsafeBytes(of: &storage) { unsafe Array($0[isV4 ? 4..<8 : 8..<24]) }
+    }
+
+    private func serve(_ descriptor: Int32, _ poll: Int32, _ events: UInt32, _ image: ZoneImage) {
+        guard var connection = connections.removeValue(forKey: descriptor) else { return }
+        var keeps = true
+        if events & EPOLLIN.rawValue != 0 {
+            keeps = connection.receive(from: descriptor)
+            while keeps, let query = connection.nextQuery() {
+                answer(query, image, &connection)
+                keeps = connection.unsent.count < StreamConnection.mostUnsent
+            }
+        } else if events & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 {
+            keeps = false
+        }
+        keeps = keeps && connection.flush(to: descriptor) && !connection.isMalformed
+        connection.lastActive = seconds()
+        let wanted = EPOLLIN.rawValue | (connection.unsent.isEmpty ? 0 : EPOLLOUT.rawValue)
+        if keeps && wanted != connection.watched {
+            watch(poll, descriptor, EPOLL_CTL_MOD, wanted)
+            connection.watched = wanted
+        }
+        connections[descriptor] = connection
+        if !keeps { drop(descriptor) }
+    }
+
+    private func answer(_ query: [UInt8], _ image: ZoneImage, _ connection: inout StreamConnection)
+    {
+        let context = QueryContext(transport: .tcp, random: UInt64.random(in: 1...UInt64.max))
+        var space = reply.mutableSpan
+        let length = respond(to: query.span, context: context, from: image, into: &space)
+        counters.note(length: length, flags: reply[2], codeOctet: reply[3])
+        guard length > 0 else { return }
+        connection.unsent += [UInt8(length >> 8), UInt8(length & 255)]
+        connection.unsent += reply[..<length]
+    }
+
+    private func drop(_ descriptor: Int32) {
+        guard let connection = connections.removeValue(forKey: descriptor) else { return }
+        close(descriptor)
+        let left = perClient[connection.client, default: 1] - 1
+        perClient[connection.client] = left > 0 ? left : nil
+    }
+
+    private func watch(_ poll: Int32, _ descriptor: Int32, _ operation: Int32, _ events: UInt32) {
+        var event = unsafe epoll_event()
+        unsafe event.events = events
+        unsafe event.data.fd = descriptor
+        _ = unsafe epoll_ctl(poll, operation, descriptor, &event)
+    }
+
+    private func seconds() -> Int {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.tv_sec
+    }
+}
+
+/// One TCP connection: what came and is not yet a whole message, and what is not yet sent.
+struct StreamConnection {
+    /// A client that asks without reading is dropped at so many octets.
+    static let mostUnsent = 1 << 20
+
+    let client: [UInt8]
+    var lastActive: Int
+    var watched = EPOLLIN.rawValue
+    var unsent: [UInt8] = []
+    /// The client spoke of a message that no DNS query can be.
+    private(set) var isMalformed = false
+    private var received: [UInt8] = []
+    private var taken = 0
+
+    init(client: [UInt8], now: Int) {
+        self.client = client
+        lastActive = now
+    }
+
+    /// Reads what is there.
+    /// - Returns: false at the end of the stream or on an error.
+    mutating func receive(from descriptor: Int32) -> Bool {
+        received.removeFirst(taken)
+        taken = 0
+        let before = received.count
+        received += [UInt8](repeating: 0, count: 16_384)
+        let count = unsafe received.withUnsafeMutableBytes { bytes in
+            // Safe: 16,384 octets were appended behind `before`.
+            unsafe read(descriptor, bytes.baseAddress?.advanced(by: before), 16_384)
+        }
+        received.removeLast(16_384 - max(count, 0))
+        return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))
+    }
+
+    /// The next whole message without its length (RFC 1035 §4.2.2).
+    mutating func nextQuery() -> [UInt8]? {
+        guard received.count - taken >= 2 else { return nil }
+        let length = Int(received[taken]) << 8 | Int(received[taken + 1])
+        guard (12...4096).contains(length) else {
+            isMalformed = true
+            return nil
+        }
+        guard received.count - taken >= 2 + length else { return nil }
+        defer { taken += 2 + length }
+        return Array(received[(taken + 2)..<(taken + 2 + length)])
+    }
+
+    /// Sends as much as the other side takes now.
+    /// - Returns: false on an error.
+    mutating func flush(to descriptor: Int32) -> Bool {
+        while !unsent.isEmpty {
+            let count = unsafe unsent.withUnsafeBytes { bytes in
+                unsafe send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { return errno == EAGAIN || errno == EINTR }
+            unsent.removeFirst(count)
+        }
+        return true
+    }
+}
