@@ -1,0 +1,146 @@
+public import Farm
+
+/// Where every machine of the farm stands, and what the scheduler remembers between two plans: a value
+/// that `plan` takes and returns. It is not what machines said of themselves (that is `Health`) and not
+/// what is published (that is `Membership`).
+public struct FarmState: Hashable, Sendable {
+    /// Sorted by id when walked; every machine the farm knows.
+    public var smurfs: [SmurfID: SmurfRecord] = [:]
+    /// Members each role shall have, as demand has it after windows and tolerance.
+    public var setpoints: [Role: Int] = [:]
+    /// What demand alone asked for, newest last; as long as the down window.
+    public var wanted: [Role: [Wanted]] = [:]
+    /// Roles that had backlog when their signal was last seen.
+    public var soaking: Set<Role> = []
+    /// When a machine last began to move.
+    public var lastMove: Moment?
+    /// The last set of members that was not empty, per role.
+    public var lastMembers: [Role: [SmurfID]] = [:]
+    /// Since when each machine that left a sending role may still have mail under way.
+    public var departedSenders: [SmurfID: Moment] = [:]
+
+    public init() {}
+
+    /// Ids in the order in which everything walks them.
+    public var ids: [SmurfID] { smurfs.keys.sorted() }
+
+    /// One measurement of demand.
+    public struct Wanted: Hashable, Sendable {
+        public var at: Moment
+        public var count: Int
+    }
+}
+
+/// One machine's place in its life: joining → idle → warming → serving → draining → idle.
+public struct SmurfRecord: Hashable, Sendable {
+    public var addresses: [IPAddress]
+    public var state: State
+    /// When it came into this state.
+    public var since: Moment
+    /// When it was last seen down after being up; nil while it is up.
+    public var downSince: Moment?
+    /// An operator's word; it ends by itself.
+    public var override: Override?
+    /// Times it fell from serving because it was dead.
+    public var falls: Int
+    /// Why it is where it is.
+    public var reason: String
+
+    public init(addresses: [IPAddress], since: Moment) {
+        self.addresses = addresses
+        state = .joining
+        self.since = since
+        downSince = nil
+        override = nil
+        falls = 0
+        reason = "joined"
+    }
+
+    public enum State: Hashable, Sendable {
+        /// Known, not yet healthy for long enough.
+        case joining
+        case idle
+        /// Its listeners come up; not yet answered.
+        case warming(Role)
+        case serving(Role)
+        /// No longer answered; works off what caches and connections still bring.
+        case draining(Role)
+        /// Taken out for falling too often; an operator releases it.
+        case quarantined
+    }
+
+    /// The role it holds, warms up for or drains from.
+    public var role: Role? {
+        switch state {
+        case .warming(let role), .serving(let role), .draining(let role): role
+        case .joining, .idle, .quarantined: nil
+        }
+    }
+
+    /// The role it has or will have soon: what counts against a target.
+    public var assigned: Role? {
+        switch state {
+        case .warming(let role), .serving(let role): role
+        case .joining, .idle, .draining, .quarantined: nil
+        }
+    }
+
+    /// Whether it is between two roles.
+    public var isMoving: Bool {
+        switch state {
+        case .warming, .draining: true
+        case .joining, .idle, .serving, .quarantined: false
+        }
+    }
+}
+
+extension SmurfRecord.State: CustomStringConvertible {
+    /// "serving smtp-out", "idle", …: as history and board spell it.
+    public var description: String {
+        switch self {
+        case .joining: "joining"
+        case .idle: "idle"
+        case .warming(let role): "warming \(role)"
+        case .serving(let role): "serving \(role)"
+        case .draining(let role): "draining \(role)"
+        case .quarantined: "quarantined"
+        }
+    }
+
+    /// Reads what `description` wrote; nil for anything else.
+    public init?(_ text: String) {
+        let words = text.split(separator: " ").map(String.init)
+        switch (words.first, words.count == 2 ? Role(words[1]) : nil) {
+        case ("joining", nil) where words.count == 1: self = .joining
+        case ("idle", nil) where words.count == 1: self = .idle
+        case ("quarantined", nil) where words.count == 1: self = .quarantined
+        case ("warming", let role?): self = .warming(role)
+        case ("serving", let role?): self = .serving(role)
+        case ("draining", let role?): self = .draining(role)
+        default: return nil
+        }
+    }
+}
+
+/// What an operator ordered, against or beside the scheduler's own mind.
+public struct Override: Hashable, Sendable {
+    public enum Kind: Hashable, Sendable {
+        /// Holds this role and no other.
+        case move(Role)
+        /// Holds no role.
+        case hold
+    }
+
+    public var kind: Kind
+    public var until: Moment
+    public var reason: String
+    /// Who said so.
+    public var by: String
+
+    public init(kind: Kind, until: Moment, reason: String, by: String) {
+        self.kind = kind
+        self.until = until
+        self.reason = reason
+        self.by = by
+    }
+}

@@ -1,0 +1,85 @@
+import Farm
+
+/// What time alone does to machines: they join, come into service, finish draining, die and recover.
+/// At most one change per machine and plan; nothing here looks at demand.
+extension Planner {
+    /// Falls from serving, within any time, after which a machine needs an operator.
+    static let fallsUntilQuarantine = 5
+
+    mutating func live() {
+        for id in state.ids {
+            expireOverride(id)
+            noteHealth(id)
+            age(id)
+        }
+        let memory = Duration.seconds(600)
+        state.departedSenders = state.departedSenders.filter { now.since($0.value) <= memory }
+    }
+
+    private mutating func expireOverride(_ id: SmurfID) {
+        guard let override = record(id)?.override, override.until <= now else { return }
+        state.smurfs[id]?.override = nil
+        state.smurfs[id]?.reason = "override ended"
+    }
+
+    private mutating func noteHealth(_ id: SmurfID) {
+        if isUp(id) {
+            state.smurfs[id]?.downSince = nil
+        } else if record(id)?.downSince == nil {
+            state.smurfs[id]?.downSince = now
+        }
+    }
+
+    private mutating func age(_ id: SmurfID) {
+        guard let record = record(id) else { return }
+        let age = now.since(record.since)
+        switch record.state {
+        case .joining:
+            if isUp(id) { change(id, to: .idle, "healthy") }
+        case .warming(let role):
+            guard let rule = policy[role] else { return change(id, to: .idle, "role is gone") }
+            if isDead(record) {
+                change(id, to: .draining(role), "dead")
+            } else if age >= rule.warm, isReady(id, role) {
+                change(id, to: .serving(role), "ready")
+            }
+        case .serving(let role):
+            if policy[role] == nil {
+                change(id, to: .draining(role), "role is gone")
+            } else if isDead(record) {
+                state.smurfs[id]?.falls += 1
+                change(id, to: .draining(role), "dead")
+            }
+        case .draining(let role): drain(id, role, age)
+        case .idle:
+            if record.falls >= Planner.fallsUntilQuarantine {
+                change(id, to: .quarantined, "fell from service \(record.falls) times")
+            }
+        case .quarantined: break
+        }
+    }
+
+    /// Out of DNS first, then what the TTL may still bring, then the open connections or the deadline.
+    private mutating func drain(_ id: SmurfID, _ role: Role, _ age: Duration) {
+        let rule = policy[role]
+        guard age >= (rule?.drainTime ?? .zero) else { return }
+        let connections = isUp(id) ? health[id]?.connections ?? 0 : 0
+        if connections == 0 {
+            change(id, to: .idle, "drained")
+        } else if age >= max(rule?.drain.deadline ?? .zero, rule?.drainTime ?? .zero) {
+            change(id, to: .idle, "drain deadline, \(connections) connections left")
+        }
+    }
+
+    private func isDead(_ record: SmurfRecord) -> Bool {
+        guard let down = record.downSince else { return false }
+        return now.since(down) >= policy.guards.deadAfter - policy.guards.downAfter
+    }
+
+    /// Whether its listeners for `role` are up; machines without an agent are.
+    private func isReady(_ id: SmurfID, _ role: Role) -> Bool {
+        guard policy.member(id).agent else { return true }
+        guard isUp(id), let report = health[id] else { return false }
+        return report.ready && report.role == role
+    }
+}

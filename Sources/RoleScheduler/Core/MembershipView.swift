@@ -1,0 +1,75 @@
+public import Farm
+
+/// What the name server shall answer, given where the machines stand: members that serve and are up;
+/// all of a role's members when too few of them are up; the last members when there is none. The
+/// version grows by one exactly when something else in the value changes.
+/// - Parameters:
+///   - previous: the membership that is published now, nil for none.
+///   - notes: told of every answer that is not simply the healthy members.
+/// - Complexity: O(n) per role.
+public func membership(
+    of state: FarmState, policy: Policy, health: [SmurfID: Health], now: Moment,
+    previous: Membership?, notes: inout [String]
+) -> Membership {
+    let planner = Planner(policy: policy, state: state, health: health, now: now)
+    var view = Membership(version: previous?.version ?? 0, hostTTL: policy.hostTTL)
+    view.hosts = state.ids.compactMap { id in
+        guard let record = state.smurfs[id], !record.addresses.isEmpty else { return nil }
+        return Membership.Host(id: id, addresses: record.addresses)
+    }
+    let resolvable = Set(view.hosts.map(\.id))
+    for rule in policy.roles where !rule.names.isEmpty {
+        let members = answered(rule, planner, &notes).filter(resolvable.contains)
+        for name in rule.names {
+            view.records.append(
+                Membership.RoleRecords(
+                    owner: name.owner, kind: name.kind, members: members, ttl: rule.ttl,
+                    whenEmpty: rule.empty == .nodata ? .nodata : .servfail))
+        }
+    }
+    view.senders = senders(planner)
+    view.senderOwners = policy.senderOwners
+    if view != previous { view.version += 1 }
+    return view
+}
+
+private func answered(
+    _ rule: RolePolicy, _ planner: Planner, _ notes: inout [String]
+) -> [SmurfID] {
+    let serving = planner.state.ids.filter {
+        planner.record($0)?.state == .serving(rule.role)
+    }
+    let healthy = serving.filter(planner.isUp)
+    if !serving.isEmpty,
+        Double(healthy.count) < planner.policy.guards.panicBelow * Double(serving.count)
+    {
+        notes.append("panic: \(healthy.count) of \(serving.count) \(rule.role) are up; all are answered")
+        return serving
+    }
+    if !healthy.isEmpty { return healthy }
+    guard rule.empty == .keep else { return [] }
+    let last = planner.state.lastMembers[rule.role] ?? []
+    if !last.isEmpty {
+        notes.append("fail-open: nobody serves \(rule.role); its last members are still answered")
+    }
+    return last
+}
+
+/// Machines that send, will send as soon as they are answered, or may still have mail under way: SPF
+/// names them before the first message and after the last.
+private func senders(_ planner: Planner) -> [IPAddress] {
+    let ids = planner.state.ids.filter { id in
+        if planner.state.departedSenders[id] != nil { return true }
+        guard let role = planner.record(id)?.role else { return false }
+        return planner.policy[role]?.sends ?? false
+    }
+    return Set(ids.flatMap { planner.record($0)?.addresses ?? [] }).sorted()
+}
+
+extension Policy {
+    /// Owners that get the SPF record: the apex, and the bounce domain when it lies in the zone.
+    var senderOwners: [String] {
+        guard bounceDomain.hasSuffix("." + zone) else { return ["@"] }
+        return ["@", String(bounceDomain.dropLast(zone.count + 1))]
+    }
+}

@@ -1,0 +1,193 @@
+import Farm
+
+/// The bounded part of a plan: which machines begin to move now. One at a time by default, most needed
+/// role first, idle machines before donors, and never a role below its floor for another's sake.
+extension Planner {
+    mutating func move(_ outcomes: [Role: RoleDemand.Outcome]) {
+        let usable = state.ids.filter(isUsable)
+        let shares = Apportionment(
+            policy: policy, usable: usable.count, wanted: outcomes.mapValues(\.setpoint),
+            soaking: Set(outcomes.filter(\.value.isSoaking).keys))
+        targets = shares.targets
+        let isFrozen = freeze()
+        obeyHolds()
+        var budget = isFrozen ? 0 : self.budget()
+        obeyMoves(&budget)
+        fill(&budget, isFrozen)
+        if !isFrozen { shrink(&budget) }
+    }
+
+    /// Too many machines lost at once look like a fault of the observer: nothing moves of its own will.
+    private mutating func freeze() -> Bool {
+        let known = state.smurfs.values.filter { $0.state != .joining }
+        let lost = known.filter {
+            guard let down = $0.downSince else { return false }
+            return now.since(down) <= policy.guards.freezeWindow
+        }
+        let isFrozen = Double(lost.count) > policy.guards.freezeWhenLost * Double(known.count)
+        if isFrozen && !known.isEmpty {
+            notes.append("frozen: \(lost.count) of \(known.count) machines are down at once")
+        }
+        return isFrozen && !known.isEmpty
+    }
+
+    private func budget() -> Int {
+        if let last = state.lastMove, now.since(last) < policy.movement.gap { return 0 }
+        let moving = state.smurfs.values.filter(\.isMoving).count
+        return max(policy.movement.maxInflight - moving, 0)
+    }
+
+    /// Machines on hold drain at once: an operator's word needs no budget.
+    private mutating func obeyHolds() {
+        for id in state.ids where record(id)?.override?.kind == .hold && isUnmoved(id) {
+            if case .serving(let role)? = record(id)?.state {
+                change(id, to: .draining(role), "held: \(record(id)?.override?.reason ?? "")")
+            } else if case .warming(let role)? = record(id)?.state {
+                change(id, to: .draining(role), "held: \(record(id)?.override?.reason ?? "")")
+            }
+        }
+    }
+
+    /// Machines that an operator moved go there one after the other, before demand is looked at.
+    private mutating func obeyMoves(_ budget: inout Int) {
+        for id in state.ids where budget > 0 && isUnmoved(id) && isUp(id) {
+            guard let record = record(id), case .move(let role)? = record.override?.kind,
+                policy[role] != nil
+            else { continue }
+            let why = "moved by \(record.override?.by ?? ""): \(record.override?.reason ?? "")"
+            switch record.state {
+            case .idle: begin(id, .warming(role), why, &budget)
+            case .serving(let held) where held != role:
+                begin(id, .draining(held), why, &budget)
+            default: break
+            }
+        }
+    }
+
+    private mutating func begin(
+        _ id: SmurfID, _ new: SmurfRecord.State, _ why: String, _ budget: inout Int
+    ) {
+        change(id, to: new, why)
+        state.lastMove = now
+        budget -= 1
+    }
+
+    /// A machine that changed in this plan stays as it is until the next.
+    private func isUnmoved(_ id: SmurfID) -> Bool { !actions.contains { $0.smurf == id } }
+
+    private mutating func fill(_ budget: inout Int, _ isFrozen: Bool) {
+        var emergencyLeft = state.lastMove.map { $0 < now } ?? true
+        var given = Set<Role>()
+        while true {
+            let needy = policy.rolesByPriority.filter {
+                assigned($0.role).count < targets[$0.role] ?? 0 && !given.contains($0.role)
+            }
+            let starving = needy.filter { isStarving($0) }
+            if budget <= 0 {
+                guard emergencyLeft, let rule = starving.first else { break }
+                emergencyLeft = false
+                var one = 1
+                if !help(rule, &one, "floor of \(rule.role)", isEmergency: true) {
+                    given.insert(rule.role)
+                }
+                continue
+            }
+            guard let rule = starving.first ?? neediest(needy) else { break }
+            let why = starving.isEmpty ? "demand of \(rule.role)" : "floor of \(rule.role)"
+            if !help(rule, &budget, why, isEmergency: isFrozen) { given.insert(rule.role) }
+        }
+    }
+
+    /// A role below its floor counted in members that really serve, with nobody on the way.
+    private func isStarving(_ rule: RolePolicy) -> Bool {
+        let floor = min(rule.min, targets[rule.role] ?? 0)
+        return healthyServing(rule.role).count < floor
+            && assigned(rule.role).filter(isUp).count < floor
+    }
+
+    private func neediest(_ rules: [RolePolicy]) -> RolePolicy? {
+        rules.min { left, right in
+            func key(_ rule: RolePolicy) -> (Int, Double, Role) {
+                let fill = Double(assigned(rule.role).count) / Double(max(targets[rule.role] ?? 0, 1))
+                return (rule.priority, fill, rule.role)
+            }
+            return key(left) < key(right)
+        }
+    }
+
+    /// Gives `rule` one machine: an idle one, or begins to take one from a role that has too many.
+    /// - Returns: false when there is none; then nothing has changed.
+    private mutating func help(
+        _ rule: RolePolicy, _ budget: inout Int, _ why: String, isEmergency: Bool
+    ) -> Bool {
+        let idle = state.ids.filter {
+            record($0)?.state == .idle && isUnmoved($0) && isUsable($0) && mayHold($0, rule.role)
+        }
+        if let id = idle.min(by: { rank($0, rule.role) < rank($1, rule.role) }) {
+            begin(id, .warming(rule.role), why, &budget)
+            return true
+        }
+        // Those on their way out of another role will be idle soon: do not empty a second one.
+        let coming = state.ids.contains { id in
+            guard case .draining? = record(id)?.state else { return false }
+            return isUsable(id) && mayHold(id, rule.role)
+        }
+        guard !coming else {
+            blocked[rule.role] = "waits for a drain"
+            return false
+        }
+        guard !isEmergency || healthyServing(rule.role).isEmpty, let id = donor(for: rule) else {
+            blocked[rule.role] = blocked[rule.role] ?? "no machine can be spared"
+            return false
+        }
+        if case .serving(let role)? = record(id)?.state {
+            begin(id, .draining(role), "\(why), \(role) has more than its share", &budget)
+        }
+        return true
+    }
+
+    private func rank(_ id: SmurfID, _ role: Role) -> (Int, Int, SmurfID) {
+        (policy.member(id).pin == role ? 0 : 1, record(id)?.falls ?? 0, id)
+    }
+
+    private func donor(for rule: RolePolicy) -> SmurfID? {
+        let candidates = state.ids.filter { id in
+            guard case .serving(let role)? = record(id)?.state, role != rule.role else { return false }
+            return isSpare(id, role) && mayHold(id, rule.role)
+        }
+        func key(_ id: SmurfID) -> (Int, Int, SmurfID) {
+            guard let role = record(id)?.role else { return (0, 0, id) }
+            let surplus = assigned(role).count - (targets[role] ?? 0)
+            return (-surplus, health[id]?.connections ?? 0, id)
+        }
+        return candidates.min { key($0) < key($1) }
+    }
+
+    /// Whether `id` may leave `role` of the scheduler's own will.
+    private func isSpare(_ id: SmurfID, _ role: Role) -> Bool {
+        guard let record = record(id), isUnmoved(id), record.override == nil,
+            policy.member(id).pin == nil, assigned(role).count > targets[role] ?? 0,
+            now.since(record.since) >= policy.movement.minDwell
+        else { return false }
+        let floor = min(policy[role]?.min ?? 0, targets[role] ?? 0)
+        let healthy = healthyServing(role)
+        return healthy.count - (healthy.contains(id) ? 1 : 0) >= floor
+    }
+
+    /// Nobody is short: what is above target goes idle, the least important role first.
+    private mutating func shrink(_ budget: inout Int) {
+        let isShort = policy.roles.contains { assigned($0.role).count < targets[$0.role] ?? 0 }
+        guard !isShort else { return }
+        for rule in policy.rolesByPriority.reversed() where budget > 0 {
+            let spare = assigned(rule.role).filter {
+                record($0)?.state == .serving(rule.role) && isSpare($0, rule.role)
+            }
+            let least = spare.min {
+                (health[$0]?.connections ?? 0, $0) < (health[$1]?.connections ?? 0, $1)
+            }
+            if let id = least {
+                begin(id, .draining(rule.role), "\(rule.role) has more than it needs", &budget)
+            }
+        }
+    }
+}

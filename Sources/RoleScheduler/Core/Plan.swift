@@ -1,0 +1,154 @@
+public import Farm
+
+/// The scheduler's mind: from what is wanted and what is there to the next few moves. Pure: no clock,
+/// no random number, no I/O; every loop goes over sorted ids, so that equal input gives equal output.
+/// - Parameters:
+///   - state: of the last plan.
+///   - demand: signals with the moment each was measured.
+///   - health: the last report of each machine; machines without an agent need none.
+///   - now: read once by the caller; never earlier than at the last plan.
+/// - Returns: the new state, what changed and why.
+/// - Complexity: O(n log n) in the number of machines per move made.
+public func plan(
+    policy: Policy, state: FarmState, demand: Demand, health: [SmurfID: Health], now: Moment
+) -> Plan {
+    var planner = Planner(policy: policy, state: state, health: health, now: now)
+    planner.live()
+    let outcomes = RoleDemand(policy: policy, demand: demand, now: now)
+        .stabilise(&planner.state)
+    planner.move(outcomes)
+    return planner.finish(outcomes)
+}
+
+/// What one call of `plan` decided.
+public struct Plan: Hashable, Sendable {
+    public var state: FarmState
+    /// In the order in which they were made; at most one per machine.
+    public var actions: [Action]
+    /// One per role, sorted by name.
+    public var explanation: [RoleExplanation]
+    /// Alarms, and why nothing moves.
+    public var notes: [String]
+
+    /// One machine changed its state.
+    public struct Action: Hashable, Sendable {
+        public var smurf: SmurfID
+        public var from: SmurfRecord.State
+        public var to: SmurfRecord.State
+        public var why: String
+    }
+
+    /// How a role's target came about.
+    public struct RoleExplanation: Hashable, Sendable {
+        public var role: Role
+        /// The formula with its numbers.
+        public var raw: String
+        /// Demand after tolerance and ceiling, before windows.
+        public var wanted: Int
+        /// After windows.
+        public var setpoint: Int
+        /// What the role gets of the machines there are.
+        public var target: Int
+        /// Healthy members in DNS.
+        public var serving: Int
+        /// What keeps the target from being the setpoint, or the role from its target.
+        public var because: String
+    }
+}
+
+/// The working state of one call of `plan`.
+struct Planner {
+    let policy: Policy
+    let health: [SmurfID: Health]
+    let now: Moment
+    var state: FarmState
+    var actions: [Plan.Action] = []
+    var notes: [String] = []
+    var targets: [Role: Int] = [:]
+    var blocked: [Role: String] = [:]
+
+    init(policy: Policy, state: FarmState, health: [SmurfID: Health], now: Moment) {
+        self.policy = policy
+        self.state = state
+        self.health = health
+        self.now = now
+    }
+
+    /// Whether the machine is heard of, or needs not be.
+    func isUp(_ id: SmurfID) -> Bool {
+        guard policy.member(id).agent else { return true }
+        guard let report = health[id] else { return false }
+        return now.since(report.heard) <= policy.guards.downAfter
+    }
+
+    func record(_ id: SmurfID) -> SmurfRecord? { state.smurfs[id] }
+
+    /// Members of `role`, serving or warming, up or not.
+    func assigned(_ role: Role) -> [SmurfID] {
+        state.ids.filter { record($0)?.assigned == role }
+    }
+
+    /// Members of `role` that are answered and up.
+    func healthyServing(_ role: Role) -> [SmurfID] {
+        state.ids.filter { record($0)?.state == .serving(role) && isUp($0) }
+    }
+
+    /// Machines that the scheduler may count on.
+    func isUsable(_ id: SmurfID) -> Bool {
+        guard let record = record(id), isUp(id) else { return false }
+        switch record.state {
+        case .joining, .quarantined: return false
+        case .idle, .warming, .serving, .draining: break
+        }
+        return record.override?.kind != .hold
+    }
+
+    /// Whether the machine may hold the role, by policy and by an operator's word.
+    func mayHold(_ id: SmurfID, _ role: Role) -> Bool {
+        switch record(id)?.override?.kind {
+        case .move(let wanted): return wanted == role
+        case .hold: return false
+        case nil: return policy.allows(id, role)
+        }
+    }
+
+    mutating func change(_ id: SmurfID, to new: SmurfRecord.State, _ why: String) {
+        guard var record = state.smurfs[id] else { return }
+        actions.append(Plan.Action(smurf: id, from: record.state, to: new, why: why))
+        if case .draining(let role) = record.state, policy[role]?.sends ?? false {
+            state.departedSenders[id] = now
+        }
+        record.state = new
+        record.since = now
+        record.reason = why
+        state.smurfs[id] = record
+    }
+
+    func finish(_ outcomes: [Role: RoleDemand.Outcome]) -> Plan {
+        var plan = Plan(state: state, actions: actions, explanation: [], notes: notes)
+        for rule in policy.roles {
+            let role = rule.role
+            guard let outcome = outcomes[role] else { continue }
+            let serving = healthyServing(role)
+            let target = targets[role] ?? 0
+            plan.explanation.append(
+                Plan.RoleExplanation(
+                    role: role, raw: outcome.raw, wanted: outcome.wanted,
+                    setpoint: outcome.setpoint, target: target, serving: serving.count,
+                    because: because(rule, outcome, target)))
+            if !serving.isEmpty { plan.state.lastMembers[role] = serving }
+        }
+        return plan
+    }
+
+    private func because(
+        _ rule: RolePolicy, _ outcome: RoleDemand.Outcome, _ target: Int
+    ) -> String {
+        if let text = blocked[rule.role] { return text }
+        if outcome.isBlind { return "signal missing" }
+        if target < outcome.setpoint { return "too few machines" }
+        if target == rule.max, outcome.isSoaking || outcome.wanted >= target { return "maximum" }
+        if target > outcome.setpoint { return "soaks spare machines" }
+        return target == rule.min ? "minimum" : "demand"
+    }
+}
