@@ -43,7 +43,8 @@ private func answered(
     if !serving.isEmpty,
         Double(healthy.count) < planner.policy.guards.panicBelow * Double(serving.count)
     {
-        notes.append("panic: \(healthy.count) of \(serving.count) \(rule.role) are up; all are answered")
+        notes.append(
+            "panic: \(healthy.count) of \(serving.count) \(rule.role) are up; all are answered")
         return serving
     }
     if !healthy.isEmpty { return healthy }

@@ -108,7 +108,8 @@ extension Planner {
     private func neediest(_ rules: [RolePolicy]) -> RolePolicy? {
         rules.min { left, right in
             func key(_ rule: RolePolicy) -> (Int, Double, Role) {
-                let fill = Double(assigned(rule.role).count) / Double(max(targets[rule.role] ?? 0, 1))
+                let fill =
+                    Double(assigned(rule.role).count) / Double(max(targets[rule.role] ?? 0, 1))
                 return (rule.priority, fill, rule.role)
             }
             return key(left) < key(right)
@@ -152,7 +153,9 @@ extension Planner {
 
     private func donor(for rule: RolePolicy) -> SmurfID? {
         let candidates = state.ids.filter { id in
-            guard case .serving(let role)? = record(id)?.state, role != rule.role else { return false }
+            guard case .serving(let role)? = record(id)?.state, role != rule.role else {
+                return false
+            }
             return isSpare(id, role) && mayHold(id, rule.role)
         }
         func key(_ id: SmurfID) -> (Int, Int, SmurfID) {

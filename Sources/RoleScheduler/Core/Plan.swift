@@ -57,7 +57,7 @@ public struct Plan: Hashable, Sendable {
 }
 
 /// The working state of one call of `plan`.
-struct Planner {
+struct Planner: Sendable {
     let policy: Policy
     let health: [SmurfID: Health]
     let now: Moment
@@ -151,4 +151,19 @@ struct Planner {
         if target > outcome.setpoint { return "soaks spare machines" }
         return target == rule.min ? "minimum" : "demand"
     }
+}
+
+/// Questions about a state that others than the planner ask.
+public struct PlanView: Sendable {
+    let planner: Planner
+
+    public init(policy: Policy, state: FarmState, health: [SmurfID: Health], now: Moment) {
+        planner = Planner(policy: policy, state: state, health: health, now: now)
+    }
+
+    /// Whether the machine is heard of, or needs not be.
+    public func isUp(_ id: SmurfID) -> Bool { planner.isUp(id) }
+
+    /// Members of `role` that serve and are up, sorted.
+    public func serving(_ role: Role) -> [SmurfID] { planner.healthyServing(role) }
 }

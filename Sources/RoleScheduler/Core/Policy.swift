@@ -3,9 +3,9 @@ public import Farm
 /// What the operator wants of the farm, as read from the policy file: a complete, checked value with
 /// every default filled in. It is not a state; nothing in it changes while the farm runs.
 public struct Policy: Hashable, Sendable {
-    /// The delegated zone, lower case, with its final dot.
+    /// The delegated zone, lower case, without the final dot.
     public var zone: String
-    /// Domain of the envelope senders, with its final dot; by default `bounce.` + zone.
+    /// Domain of the envelope senders, without the final dot; by default `bounce.` + zone.
     public var bounceDomain: String
     public var movement: Movement
     public var guards: Guards

@@ -1,0 +1,169 @@
+import Farm
+import Yams
+
+/// One mapping of the policy file with typed access to its keys. It notes every fault at its place and
+/// goes on with the default, and in the end complains about keys that nobody asked for.
+final class PolicyMapping {
+    let problems: PolicyProblems
+    /// What it is, for messages: "role 'web'".
+    let title: String
+    let mark: Mark?
+    private var entries: [(key: String, mark: Mark?, node: Node)] = []
+    private var known: Set<String> = []
+
+    /// - Parameter node: nil or anything but a mapping gives an empty one, with an error for the latter.
+    init(_ node: Node?, _ title: String, at mark: Mark?, _ problems: PolicyProblems) {
+        self.problems = problems
+        self.title = title
+        self.mark = mark
+        guard let node else { return }
+        guard let mapping = node.mapping else {
+            problems.error(node.mark, "\(title) is not a mapping: write key: value pairs")
+            return
+        }
+        for (key, value) in mapping {
+            guard let name = key.scalar?.string else {
+                problems.error(key.mark, "a key of \(title) is not text")
+                continue
+            }
+            if name == "<<" {
+                problems.error(key.mark, "merge keys are not supported: write the values out")
+                continue
+            }
+            entries.append((name, key.mark, value))
+        }
+    }
+
+    var keys: [(name: String, mark: Mark?)] { entries.map { ($0.key, $0.mark) } }
+
+    func node(_ key: String) -> Node? {
+        known.insert(key)
+        return entries.first { $0.key == key }?.node
+    }
+
+    /// Where the key stands.
+    func mark(of key: String) -> Mark? { entries.first { $0.key == key }?.mark ?? mark }
+
+    func mapping(_ key: String, _ title: String? = nil) -> PolicyMapping {
+        PolicyMapping(node(key), title ?? "'\(key)'", at: mark(of: key), problems)
+    }
+
+    func sequence(_ key: String) -> [Node] {
+        guard let node = node(key) else { return [] }
+        guard let items = node.sequence else {
+            problems.error(node.mark, "'\(key)' is not a list: write [a, b] or lines with '- '")
+            return []
+        }
+        return Array(items)
+    }
+
+    func text(_ key: String) -> String? {
+        guard let node = node(key) else { return nil }
+        guard let scalar = node.scalar else {
+            problems.error(node.mark, "'\(key)' of \(title) must be one value")
+            return nil
+        }
+        return scalar.string
+    }
+
+    /// A value that `parse` understands, or the default with an error that says what is expected.
+    func value<Value>(
+        _ key: String, _ expected: String, default usual: Value, _ parse: (String) -> Value?
+    ) -> Value {
+        guard let text = text(key) else { return usual }
+        if let value = parse(text) { return value }
+        problems.error(node(key)?.mark, "'\(text)' is no \(expected)" + hint(text))
+        return usual
+    }
+
+    private func hint(_ text: String) -> String {
+        if text.contains(":") && text.allSatisfy({ $0.isNumber || $0 == ":" }) {
+            return "; unquoted, YAML reads it as a number"
+        }
+        return Double(text) != nil ? ": give it a unit" : ""
+    }
+
+    func integer(_ key: String, _ range: ClosedRange<Int>, default usual: Int) -> Int {
+        value(key, "whole number from \(range.lowerBound) to \(range.upperBound)", default: usual) {
+            PolicyMapping.decimal($0).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+
+    /// "30s", "5m", "2h", "500ms".
+    func duration(_ key: String, default usual: Duration) -> Duration {
+        value(key, "duration; use 500ms, 30s, 5m or 2h", default: usual, PolicyMapping.duration)
+    }
+
+    /// "40%" or "0.4", as a share from 0 to 1.
+    func share(_ key: String, default usual: Double) -> Double {
+        value(key, "share; use 40% or 0.4", default: usual) { text in
+            let number =
+                text.hasSuffix("%")
+                ? Double(text.dropLast()).map { $0 / 100 } : Double(text)
+            return number.flatMap { (0...1).contains($0) ? $0 : nil }
+        }
+    }
+
+    /// "25/s", "1500/m", "1M/h": units per second.
+    func rate(_ key: String) -> Double? {
+        value(key, "rate; use 25/s, 1500/m or 40000/h", default: nil) { text in
+            let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+            let units: [Substring: Double] = ["s": 1, "m": 60, "h": 3600]
+            guard parts.count == 2, let unit = units[parts[1]], let number = Double(parts[0]),
+                number > 0, number.isFinite
+            else { return nil }
+            return number / unit
+        }
+    }
+
+    func flag(_ key: String, default usual: Bool) -> Bool {
+        value(key, "true or false", default: usual) { ["true": true, "false": false][$0] }
+    }
+
+    /// Digits only: YAML's 010 and 1_000 mean something else to most readers.
+    static func decimal(_ text: String) -> Int? {
+        guard !text.isEmpty, text.allSatisfy({ $0.isASCII && $0.isNumber }),
+            text == "0" || text.first != "0"
+        else { return nil }
+        return Int(text)
+    }
+
+    static func duration(_ text: String) -> Duration? {
+        let units: [(String, Double)] = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600)]
+        for (unit, seconds) in units where text.hasSuffix(unit) {
+            guard let number = Double(text.dropLast(unit.count)), number >= 0,
+                number * seconds <= 366 * 86_400
+            else { continue }
+            return .seconds(number * seconds)
+        }
+        return text == "0" ? .zero : nil
+    }
+
+    /// Complains about every key that was not asked for, with the nearest that exists.
+    func finish() {
+        for (key, mark, _) in entries where !known.contains(key) {
+            let near = known.min {
+                PolicyMapping.distance(key, $0) < PolicyMapping.distance(key, $1)
+            }
+            let guess =
+                near.map { PolicyMapping.distance(key, $0) <= 2 ? "; did you mean '\($0)'?" : "" }
+                ?? ""
+            problems.error(mark, "unknown key '\(key)' in \(title)\(guess)")
+        }
+    }
+
+    /// Edits between two words (Levenshtein).
+    static func distance(_ left: String, _ right: String) -> Int {
+        var row = Array(0...right.count)
+        for (index, character) in left.enumerated() {
+            var previous = row[0]
+            row[0] = index + 1
+            for (column, other) in right.enumerated() {
+                let cost = previous + (character == other ? 0 : 1)
+                previous = row[column + 1]
+                row[column + 1] = min(cost, row[column] + 1, row[column + 1] + 1)
+            }
+        }
+        return row[right.count]
+    }
+}

@@ -1,0 +1,63 @@
+import Yams
+
+/// One thing that is wrong or doubtful in a policy file, with its place and the line it stands on.
+public struct PolicyProblem: Error, Hashable, Sendable, CustomStringConvertible {
+    public var file: String
+    /// From 1.
+    public var line: Int
+    /// In characters (Unicode scalars), from 1.
+    public var column: Int
+    public var isError: Bool
+    /// What is wrong and what to write instead.
+    public var text: String
+    /// The line of the file, and a caret under the place.
+    public var snippet: String
+
+    /// `file:line:col: error: text`, then the line and the caret.
+    public var description: String {
+        "\(file):\(line):\(column): \(isError ? "error" : "warning"): \(text)"
+            + (snippet.isEmpty ? "" : "\n" + snippet)
+    }
+}
+
+/// All errors of a policy file, in the order of their places.
+public struct PolicyErrors: Error, Hashable, Sendable, CustomStringConvertible {
+    public var problems: [PolicyProblem]
+    public var description: String { problems.map(\.description).joined(separator: "\n") }
+}
+
+/// Collects problems while a file is read, so that one pass finds them all.
+final class PolicyProblems {
+    private let file: String
+    private let lines: [Substring]
+    private(set) var all: [PolicyProblem] = []
+
+    init(file: String, text: String) {
+        self.file = file
+        lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    }
+
+    func error(_ mark: Mark?, _ text: String) {
+        add(mark?.line ?? 1, mark?.column ?? 1, text, isError: true)
+    }
+
+    func error(line: Int, _ text: String) { add(line, 1, text, isError: true) }
+
+    func warning(_ mark: Mark?, _ text: String) {
+        add(mark?.line ?? 1, mark?.column ?? 1, text, isError: false)
+    }
+
+    private func add(_ line: Int, _ column: Int, _ text: String, isError: Bool) {
+        var snippet = ""
+        if line >= 1, line <= lines.count {
+            let caret = String(repeating: " ", count: max(column - 1, 0)) + "^"
+            snippet = "\(lines[line - 1])\n\(caret)"
+        }
+        all.append(
+            PolicyProblem(
+                file: file, line: line, column: column, isError: isError, text: text,
+                snippet: snippet))
+    }
+
+    var sorted: [PolicyProblem] { all.sorted { ($0.line, $0.column) < ($1.line, $1.column) } }
+}

@@ -1,0 +1,212 @@
+import Farm
+import RoleSchedulerCore
+import Yams
+
+/// What roles take when they do not say otherwise.
+struct RoleDefaults {
+    let ttl: Int
+    let hostTTL: Int
+    let warm: Duration
+    let tolerance: Double
+    let drain: DrainRule
+
+    init(_ map: PolicyMapping) {
+        ttl = map.value("ttl", "TTL from 1s to 7 days", default: 30, RoleReader.ttl)
+        hostTTL = map.value("host_ttl", "TTL from 1s to 7 days", default: 3600, RoleReader.ttl)
+        warm = map.duration("warm", default: .seconds(10))
+        tolerance = map.share("tolerance", default: 0.1)
+        drain = RoleReader.drain(map.mapping("drain"), DrainRule())
+        map.finish()
+    }
+}
+
+/// Reads one role.
+struct RoleReader {
+    let map: PolicyMapping
+    let defaults: RoleDefaults
+
+    init(_ map: PolicyMapping, _ defaults: RoleDefaults) {
+        self.map = map
+        self.defaults = defaults
+    }
+
+    func rule(_ role: Role) -> RolePolicy {
+        defer { map.finish() }
+        let floor = map.integer("min", 0...100_000, default: 0)
+        let ceiling = map.node("max") == nil ? nil : map.integer("max", 0...100_000, default: floor)
+        if let ceiling, floor > ceiling {
+            map.problems.error(
+                map.mark(of: "min"),
+                "\(map.title): min (\(floor)) is greater than max (\(ceiling), line "
+                    + "\(map.mark(of: "max")?.line ?? 0))")
+        }
+        let service = map.value(
+            "service", "service; use smtp-out, smtp-in, web or none", default: nil
+        ) {
+            Service(rawValue: $0)
+        }
+        let sends = map.node("sends") == nil ? nil : map.flag("sends", default: false)
+        return RolePolicy(
+            role: role, service: service, names: names(),
+            priority: map.integer("priority", 1...1000, default: 1), min: floor,
+            max: ceiling.map { max($0, floor) }, soak: map.integer("soak", 0...1000, default: 0),
+            capacity: map.rate("capacity"), utilisation: utilisation(), demand: demand(),
+            ttl: UInt32(
+                map.value("ttl", "TTL from 1s to 7 days", default: defaults.ttl, RoleReader.ttl)),
+            sends: sends,
+            empty: map.value("empty", "answer; use keep, servfail or nodata", default: .keep) {
+                WhenEmpty(rawValue: $0)
+            },
+            drain: RoleReader.drain(map.mapping("drain"), defaults.drain),
+            warm: map.duration("warm", default: defaults.warm))
+    }
+
+    static func ttl(_ text: String) -> Int? {
+        guard let seconds = PolicyMapping.duration(text)?.components.seconds,
+            (1...604_800).contains(seconds)
+        else { return nil }
+        return Int(seconds)
+    }
+
+    static func drain(_ map: PolicyMapping, _ usual: DrainRule) -> DrainRule {
+        defer { map.finish() }
+        let factor = map.value("ttl_factor", "factor from 1 to 100", default: usual.ttlFactor) {
+            Double($0).flatMap { (1...100).contains($0) ? $0 : nil }
+        }
+        return DrainRule(
+            ttlFactor: factor, grace: map.duration("grace", default: usual.grace),
+            deadline: map.duration("deadline", default: usual.deadline))
+    }
+
+    private func utilisation() -> Double {
+        let share = map.share("utilisation", default: 0.7)
+        guard share > 0 else {
+            map.problems.error(map.mark(of: "utilisation"), "utilisation must be above 0%")
+            return 0.7
+        }
+        return share
+    }
+
+    /// `names: {smtp-in: A, bounce: MX 10}`
+    private func names() -> [RoleName] {
+        let all = map.mapping("names", "'names' of \(map.title)")
+        return all.keys.flatMap { owner, mark -> [RoleName] in
+            let labels = owner.split(separator: ".", omittingEmptySubsequences: false)
+            guard owner == "@" || labels.allSatisfy({ SmurfID(String($0)) != nil }) else {
+                _ = all.node(owner)
+                all.problems.error(
+                    mark, "'\(owner)' is no name under the zone; '@' is the zone itself")
+                return []
+            }
+            let kinds = all.value(
+                owner, "record; use A or MX 10, or 'A, MX 10'", default: nil, RoleReader.kinds)
+            return (kinds ?? []).map { RoleName(owner: owner.lowercased(), kind: $0) }
+        }
+    }
+
+    private static func kinds(_ text: String) -> [Membership.RoleRecords.Kind]? {
+        var kinds: [Membership.RoleRecords.Kind] = []
+        for part in text.split(separator: ",") {
+            let words = part.split(separator: " ")
+            if words == ["A"] {
+                kinds.append(.address)
+            } else if words.count == 2, words[0] == "MX", let preference = UInt16(words[1]) {
+                kinds.append(.mailExchange(preference: preference))
+            } else {
+                return nil
+            }
+        }
+        return kinds.isEmpty ? nil : kinds
+    }
+
+    private func demand() -> DemandRule {
+        let demand = map.mapping("demand", "'demand' of \(map.title)")
+        defer { demand.finish() }
+        let usual = DemandRule()
+        var rule = DemandRule(
+            arrival: demand.text("arrival"), backlog: demand.text("backlog"),
+            eta: demand.duration("eta", default: usual.eta), deadline: demand.text("deadline"))
+        let latency = demand.mapping("latency", "'latency' of \(map.title)")
+        if !latency.keys.isEmpty {
+            rule.latency = DemandRule.Latency(
+                signal: latency.text("signal") ?? "",
+                limit: latency.duration("limit", default: .seconds(1)))
+        }
+        latency.finish()
+        return rule
+    }
+}
+
+/// Reads one entry of `members`.
+struct MemberReader {
+    let map: PolicyMapping
+    let roles: Set<Role>
+
+    init(_ map: PolicyMapping, _ roles: Set<Role>) {
+        self.map = map
+        self.roles = roles
+    }
+
+    func member() -> MemberPolicy? {
+        guard let text = map.text("id"), let id = SmurfID(text) else {
+            map.problems.error(
+                map.mark, "a member needs an 'id': one label of letters, digits, hyphens")
+            for key in ["address", "addresses", "not", "pin", "agent"] { _ = map.node(key) }
+            return nil
+        }
+        var member = MemberPolicy(id: id, agent: map.flag("agent", default: true))
+        member.addresses = addresses()
+        member.not = Set(map.sequence("not").compactMap(role))
+        member.pin = map.node("pin").flatMap(role)
+        if let pin = member.pin, member.not.contains(pin) {
+            map.problems.error(
+                map.mark(of: "pin"), "\(id) is pinned to '\(pin)', which 'not' forbids")
+        }
+        if !member.agent && member.addresses.isEmpty {
+            map.problems.error(map.mark, "\(id) has no agent to tell its address: give one here")
+        }
+        return member
+    }
+
+    private func addresses() -> [IPAddress] {
+        var nodes = map.sequence("addresses")
+        if let one = map.node("address") { nodes.append(one) }
+        return nodes.compactMap { node in
+            let text = node.scalar?.string ?? ""
+            if let address = IPAddress(text) { return address }
+            map.problems.error(node.mark, "'\(text)' is no IPv4 or IPv6 address")
+            return nil
+        }
+    }
+
+    private func role(_ node: Node) -> Role? {
+        let text = node.scalar?.string ?? ""
+        if let role = Role(text), roles.contains(role) { return role }
+        map.problems.error(node.mark, "'\(text)' is no role of this policy")
+        return nil
+    }
+}
+
+/// What is not wrong but will surprise.
+struct PolicyLint {
+    let problems: PolicyProblems
+    let root: PolicyMapping
+
+    func check(_ policy: Policy) {
+        let floors = policy.roles.reduce(0) { $0 + $1.min }
+        if !policy.members.isEmpty && floors > policy.members.count {
+            problems.warning(
+                root.mark(of: "roles"),
+                "the floors add up to \(floors), but \(policy.members.count) members are listed; "
+                    + "priority decides")
+        }
+        for rule in policy.roles where rule.drainTime > .seconds(300) {
+            let minutes = Int(
+                rule.drainTime.inSeconds * 4 / 60 / Double(policy.movement.maxInflight))
+            problems.warning(
+                root.mark(of: "roles"),
+                "role '\(rule.role)': ttl \(rule.ttl)s × \(rule.drain.ttlFactor) + grace means that "
+                    + "shunting 4 members takes \(minutes) min")
+        }
+    }
+}

@@ -1,0 +1,301 @@
+public import Farm
+import Foundation
+public import Logging
+public import RoleSchedulerCore
+
+/// The scheduler as it runs: it takes reports and numbers, calls `plan` a few times a second, keeps the
+/// state on disk, and hands every changed membership to whoever publishes it. It decides nothing itself.
+public actor RoleSchedulerService {
+    private var policy: Policy
+    private let store: FarmStore
+    private let logger: Logger
+    private let start = ContinuousClock.now
+    private var state: FarmState
+    private var health: [SmurfID: Health] = [:]
+    private var demand = Demand()
+    private var published: Membership?
+    private var version: UInt64
+    private var lastPlan: Plan?
+    private var notes: [String] = []
+    private var meters: [SmurfID: WorkMeter] = [:]
+    private var savedState: FarmState?
+
+    /// - Parameter dataDirectory: where `farm.sqlite` lies or is made; must exist.
+    /// - Throws: when the store cannot be opened.
+    public init(policy: Policy, dataDirectory: String, logger: Logger) throws {
+        self.policy = policy
+        self.logger = logger
+        store = try FarmStore(directory: dataDirectory)
+        let origin = Moment(nanoseconds: 0)
+        (state, version) = try store.load(now: origin, unixTime: Date().timeIntervalSince1970)
+        state = RoleSchedulerService.enrolled(state, policy, at: origin)
+    }
+
+    /// Listed members join by themselves; those without an agent are never heard of otherwise.
+    private static func enrolled(_ state: FarmState, _ policy: Policy, at now: Moment) -> FarmState
+    {
+        var state = state
+        for member in policy.members {
+            if state.smurfs[member.id] == nil {
+                guard !member.addresses.isEmpty else { continue }
+                state.smurfs[member.id] = SmurfRecord(addresses: member.addresses, since: now)
+            } else if !member.addresses.isEmpty {
+                state.smurfs[member.id]?.addresses = member.addresses
+            }
+        }
+        return state
+    }
+
+    /// Now, on the clock of every `Moment` in this service.
+    public func moment() -> Moment {
+        Moment(nanoseconds: (ContinuousClock.now - start).clampedNanoseconds)
+    }
+
+    // MARK: What comes in
+
+    /// Notes what a machine said of itself. A listed machine's address is the policy's.
+    /// - Throws: when the machine is not listed although the policy lists members, or has no address.
+    public func report(
+        smurf id: SmurfID, addresses: [IPAddress], ready: Bool, role: Role?, connections: Int,
+        load: Double, work: UInt64
+    ) throws(OverrideError) {
+        let now = moment()
+        if state.smurfs[id] == nil {
+            guard policy.members.isEmpty || policy.members.contains(where: { $0.id == id }) else {
+                throw OverrideError("'\(id)' is not among the policy's members")
+            }
+            guard !addresses.isEmpty else { throw OverrideError("'\(id)' told no address") }
+            state.smurfs[id] = SmurfRecord(addresses: addresses, since: now)
+        } else if policy.member(id).addresses.isEmpty, !addresses.isEmpty {
+            state.smurfs[id]?.addresses = addresses
+        }
+        health[id] = Health(
+            heard: now, ready: ready, role: role, connections: max(connections, 0),
+            load: load.isFinite ? load : 0, work: work)
+        meters[id, default: WorkMeter()].note(work, at: now)
+    }
+
+    /// Notes a number of demand; absurd ones are dropped.
+    public func note(_ signal: String, _ value: Double) {
+        if !demand.note(signal, value, at: moment()) {
+            logger.warning("dropped an absurd value", metadata: ["signal": "\(signal)"])
+        }
+    }
+
+    /// What the machine is to do now.
+    public func order(for id: SmurfID) -> Order {
+        let record = state.smurfs[id]
+        let role = record?.role
+        return Order(
+            role: role, service: role.flatMap { policy[$0]?.service } ?? .none,
+            state: record?.state ?? .joining, isHeld: record?.override?.kind == .hold,
+            version: published?.version ?? version)
+    }
+
+    // MARK: The loop
+
+    /// Plans once, and saves what changed.
+    /// - Returns: the membership to publish, nil when the published one still holds.
+    /// - Throws: when the state cannot be saved; then nothing has changed.
+    public func tick() throws -> Membership? {
+        let now = moment()
+        let plan = plan(policy: policy, state: state, demand: demand, health: health, now: now)
+        var alarms = plan.notes
+        var previous = published
+        if previous == nil, version > 0 { previous = Membership(version: version) }
+        let view = membership(
+            of: plan.state, policy: policy, health: health, now: now, previous: previous,
+            notes: &alarms)
+        let entries = plan.actions.map {
+            entry($0.smurf, from: $0.from.description, to: $0.to.description, "scheduler", $0.why)
+        }
+        if !entries.isEmpty || view.version != version {
+            try save(plan.state, version: view.version, entries, now)
+        }
+        for action in plan.actions {
+            logger.info(
+                "move",
+                metadata: [
+                    "smurf": "\(action.smurf)", "to": "\(action.to)", "why": "\(action.why)",
+                ])
+        }
+        state = plan.state
+        lastPlan = plan
+        notes = alarms
+        version = view.version
+        guard view != published else { return nil }
+        return view
+    }
+
+    /// Tells that `membership` is answered now.
+    public func didPublish(_ membership: Membership) { published = membership }
+
+    /// Plans until it is cancelled.
+    /// - Parameters:
+    ///   - interval: between two plans.
+    ///   - publish: makes the name server answer by it; when it throws, it is asked again.
+    public func run(
+        every interval: Duration = .milliseconds(100),
+        publish: @Sendable (Membership) async throws -> Void
+    ) async throws {
+        var lastTrouble = ""
+        while !Task.isCancelled {
+            do {
+                if let view = try tick() {
+                    try await publish(view)
+                    didPublish(view)
+                }
+                lastTrouble = ""
+            } catch {
+                if "\(error)" != lastTrouble { logger.error("roles stay as they are: \(error)") }
+                lastTrouble = "\(error)"
+            }
+            try await Task.sleep(for: interval)
+        }
+    }
+
+    private func save(
+        _ state: FarmState, version: UInt64, _ entries: [HistoryEntry], _ now: Moment
+    ) throws {
+        try store.save(
+            state, version: version, history: entries, now: now,
+            unixTime: Date().timeIntervalSince1970)
+    }
+
+    private func entry(
+        _ smurf: SmurfID, from: String, to: String, _ who: String, _ why: String
+    ) -> HistoryEntry {
+        HistoryEntry(
+            unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000), smurf: smurf, from: from,
+            to: to, who: who, why: why, version: version)
+    }
+
+    // MARK: Operators
+
+    /// Puts a machine into a role until the time is over.
+    public func move(
+        _ id: SmurfID, to role: Role, for duration: Duration, reason: String, by operator: String
+    ) throws {
+        guard policy[role] != nil else {
+            let roles = policy.roles.map(\.role.name).joined(separator: ", ")
+            throw OverrideError("there is no role '\(role)'; the policy has \(roles)")
+        }
+        try override(id, .move(role), duration, reason, `operator`)
+    }
+
+    /// Drains a machine and keeps it out of every role until the time is over.
+    public func hold(
+        _ id: SmurfID, for duration: Duration, reason: String, by operator: String
+    ) throws {
+        try override(id, .hold, duration, reason, `operator`)
+    }
+
+    /// Ends a move or hold; a quarantined machine is let go too.
+    public func release(_ id: SmurfID, reason: String, by operator: String) throws {
+        guard let record = state.smurfs[id] else { throw unknown(id) }
+        guard record.override != nil || record.state == .quarantined else {
+            throw OverrideError("'\(id)' is neither moved nor held by an operator")
+        }
+        var next = state
+        next.smurfs[id]?.override = nil
+        if record.state == .quarantined {
+            next.smurfs[id]?.state = .idle
+            next.smurfs[id]?.falls = 0
+            next.smurfs[id]?.since = moment()
+        }
+        let line = entry(id, from: record.state.description, to: "released", `operator`, reason)
+        try save(next, version: version, [line], moment())
+        state = next
+    }
+
+    private func override(
+        _ id: SmurfID, _ kind: Override.Kind, _ duration: Duration, _ reason: String, _ by: String
+    ) throws {
+        guard let record = state.smurfs[id] else { throw unknown(id) }
+        var next = state
+        let now = moment()
+        next.smurfs[id]?.override = Override(
+            kind: kind, until: now.advanced(by: duration), reason: reason, by: by)
+        let to =
+            switch kind {
+            case .move(let role): "move to \(role)"
+            case .hold: "hold"
+            }
+        let line = entry(id, from: record.state.description, to: to, by, reason)
+        try save(next, version: version, [line], now)
+        state = next
+    }
+
+    private func unknown(_ id: SmurfID) -> OverrideError {
+        let known = state.ids.map(\.name).joined(separator: ", ")
+        return OverrideError(
+            "there is no smurf '\(id)'; there are \(known.isEmpty ? "none" : known)")
+    }
+
+    /// Goes on with another policy; machines keep their places and move by its rules.
+    public func replacePolicy(_ policy: Policy) {
+        self.policy = policy
+        state = RoleSchedulerService.enrolled(state, policy, at: moment())
+    }
+
+    // MARK: What is shown
+
+    public func history(limit: Int) throws -> [HistoryEntry] { try store.history(limit: limit) }
+
+    public func board() -> Board {
+        let now = moment()
+        let planner = PlanView(policy: policy, state: state, health: health, now: now)
+        let explained = Dictionary(
+            (lastPlan?.explanation ?? []).map { ($0.role, $0) }, uniquingKeysWith: { $1 })
+        let roles = policy.rolesByPriority.map { rule in
+            let line = explained[rule.role]
+            return Board.RoleLine(
+                rule: rule, target: line?.target ?? rule.min, serving: planner.serving(rule.role),
+                because: line.map { "\($0.raw) → \($0.setpoint) → \($0.target): \($0.because)" }
+                    ?? "")
+        }
+        let smurfs = state.ids.compactMap { id in
+            state.smurfs[id].map { record in
+                Board.SmurfLine(
+                    id: id, record: record, isHeld: record.override?.kind == .hold,
+                    isUp: planner.isUp(id), secondsInState: now.since(record.since).inSeconds,
+                    connections: health[id]?.connections ?? 0, rate: meters[id]?.rate(at: now) ?? 0)
+            }
+        }
+        return Board(
+            version: version, roles: roles, smurfs: smurfs, signals: signals(now), notes: notes)
+    }
+
+    private func signals(_ now: Moment) -> [Board.SignalLine] {
+        let named = policy.roles.flatMap { rule in
+            rule.demand.sizing
+                + [rule.demand.deadline, rule.demand.latency?.signal].compactMap { $0 }
+        }
+        return Set(named).union(demand.signals.keys).sorted().map { name in
+            let signal = demand[name]
+            return Board.SignalLine(
+                name: name, value: signal?.value,
+                ageSeconds: signal.map { now.since($0.observed).inSeconds } ?? -1)
+        }
+    }
+}
+
+/// Work units per second of one machine, from a counter that may start anew.
+struct WorkMeter: Sendable {
+    private var last: (count: UInt64, at: Moment)?
+    private var smoothed = 0.0
+
+    mutating func note(_ count: UInt64, at now: Moment) {
+        defer { last = (count, now) }
+        guard let last, count >= last.count else { return }
+        let seconds = now.since(last.at).inSeconds
+        guard seconds > 0.05 else { return }
+        smoothed = smoothed * 0.5 + Double(count - last.count) / seconds * 0.5
+    }
+
+    /// The rate, or 0 when nothing was heard for ten seconds.
+    func rate(at now: Moment) -> Double {
+        guard let last, now.since(last.at) < .seconds(10) else { return 0 }
+        return smoothed
+    }
+}
