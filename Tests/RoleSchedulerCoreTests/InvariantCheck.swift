@@ -1,0 +1,160 @@
+import Farm
+import RoleSchedulerCore
+
+/// Looks at one step of a farm and names the invariants it breaks.
+struct InvariantCheck {
+    let simulation: FarmSimulation
+    let before: FarmState
+    let plan: Plan
+
+    private var policy: Policy { simulation.policy }
+    private var view: PlanView {
+        PlanView(policy: policy, state: before, health: simulation.health, now: simulation.now)
+    }
+
+    func broken() -> [String] {
+        movesAreFew() + targetsAreLawful() + transitionsAreLegal() + drainsAreFull()
+            + dwellIsKept() + floorsAreKept() + capabilitiesAreKept()
+    }
+
+    /// Moves of the scheduler's own will: not recoveries, deaths or operators' words.
+    private var voluntary: [Plan.Action] {
+        plan.actions.filter { action in
+            switch (action.from, action.to) {
+            case (.idle, .warming): true
+            case (.serving, .draining):
+                action.why != "dead" && action.why != "role is gone"
+                    && !action.why.hasPrefix("held")
+            default: false
+            }
+        }
+    }
+
+    /// I2, I3: at most max_inflight, none within the gap, one floor emergency on top.
+    private func movesAreFew() -> [String] {
+        var broken: [String] = []
+        let limit = policy.movement.maxInflight
+        if voluntary.count > limit + 1 {
+            broken.append("I2: \(voluntary.count) moves, limit \(limit)")
+        }
+        let gapped = before.lastMove.map { simulation.now.since($0) < policy.movement.gap } ?? false
+        if gapped && voluntary.count > 1 {
+            broken.append("I2: \(voluntary.count) moves within the gap")
+        }
+        if gapped, let move = voluntary.first, !move.why.hasPrefix("floor") {
+            broken.append("I2: '\(move.why)' within the gap")
+        }
+        let isFrozen = plan.notes.contains { $0.hasPrefix("frozen") }
+        if isFrozen,
+            voluntary.count > 1 || voluntary.contains(where: { !$0.why.hasPrefix("floor") })
+        {
+            broken.append("I3: \(voluntary) while frozen")
+        }
+        return broken
+    }
+
+    /// I8, I9: targets keep to their ceiling and never name more machines than there are.
+    private func targetsAreLawful() -> [String] {
+        var broken: [String] = []
+        for line in plan.explanation {
+            if let ceiling = policy[line.role]?.max, line.target > ceiling {
+                broken.append("I8: target \(line.target) of \(line.role) is over \(ceiling)")
+            }
+        }
+        let sum = plan.explanation.reduce(0) { $0 + $1.target }
+        if sum > plan.state.smurfs.count { broken.append("I9: targets add up to \(sum)") }
+        return broken
+    }
+
+    /// I10: only legal transitions, one per machine; roles change through idle.
+    private func transitionsAreLegal() -> [String] {
+        var broken: [String] = []
+        if Set(plan.actions.map(\.smurf)).count != plan.actions.count {
+            broken.append("I10: two changes of one machine")
+        }
+        for action in plan.actions {
+            let isLegal =
+                switch (action.from, action.to) {
+                case (.joining, .idle), (.idle, .warming), (.idle, .quarantined),
+                    (.draining, .idle),
+                    (.warming, .idle):
+                    true
+                case (.warming(let a), .serving(let b)), (.warming(let a), .draining(let b)),
+                    (.serving(let a), .draining(let b)):
+                    a == b
+                default: false
+                }
+            if !isLegal { broken.append("I10: \(action.from) → \(action.to)") }
+        }
+        return broken
+    }
+
+    /// I5: nobody goes idle before the caches forgot the address.
+    private func drainsAreFull() -> [String] {
+        plan.actions.compactMap { action in
+            guard case .draining(let role) = action.from, action.to == .idle,
+                let since = before.smurfs[action.smurf]?.since, let rule = policy[role]
+            else { return nil }
+            let age = simulation.now.since(since)
+            return age < rule.drainTime ? "I5: drained in \(age), needs \(rule.drainTime)" : nil
+        }
+    }
+
+    /// I6: demand takes nobody away before it has served for a while; I4: never a pinned one.
+    private func dwellIsKept() -> [String] {
+        voluntary.flatMap { action -> [String] in
+            guard case .serving = action.from, let record = before.smurfs[action.smurf],
+                !action.why.hasPrefix("moved")
+            else { return [] }
+            let age = simulation.now.since(record.since)
+            return (age < policy.movement.minDwell ? ["I6: taken after \(age)"] : [])
+                + (policy.member(action.smurf).pin != nil ? ["I4: a pinned machine was taken"] : [])
+        }
+    }
+
+    /// I7: demand never takes a role below its floor of healthy members.
+    private func floorsAreKept() -> [String] {
+        voluntary.compactMap { action in
+            guard case .serving(let role) = action.from, !action.why.hasPrefix("moved"),
+                view.isUp(action.smurf)
+            else { return nil }
+            let target = plan.explanation.first { $0.role == role }?.target ?? 0
+            let floor = min(policy[role]?.min ?? 0, target)
+            let left = PlanView(
+                policy: policy, state: plan.state, health: simulation.health, now: simulation.now
+            ).serving(role).count
+            return left < floor ? "I7: \(role) left with \(left), floor \(floor)" : nil
+        }
+    }
+
+    /// I4: nobody gets a role it must not hold, unless an operator says so.
+    private func capabilitiesAreKept() -> [String] {
+        plan.actions.compactMap { action in
+            guard case .warming(let role) = action.to else { return nil }
+            if case .move(let wanted)? = plan.state.smurfs[action.smurf]?.override?.kind {
+                return wanted == role ? nil : "I4: moved to \(role) instead of \(wanted)"
+            }
+            return policy.allows(action.smurf, role)
+                ? nil : "I4: \(action.smurf) must not hold \(role)"
+        }
+    }
+
+    /// I11 and the version: once non-empty, never empty; it grows exactly when something changed.
+    static func views(
+        _ old: Membership?, _ new: Membership, _ simulation: FarmSimulation
+    ) -> [String] {
+        var broken: [String] = []
+        for records in old?.records ?? [] where !records.members.isEmpty {
+            let now = new.records.first { $0.owner == records.owner && $0.kind == records.kind }
+            if now?.members.isEmpty ?? true { broken.append("I11: \(records.owner) became empty") }
+        }
+        if let old {
+            var same = new
+            same.version = old.version
+            if (same == old) != (new.version == old.version) || new.version < old.version {
+                broken.append("version \(old.version) → \(new.version)")
+            }
+        }
+        return broken
+    }
+}
