@@ -40,7 +40,10 @@ public struct ZoneFileError: Error, Hashable, Sendable, CustomStringConvertible 
     }
 }
 
-private func lastSystemError() -> String { unsafe String(cString: strerror(errno)) }
+private func lastSystemError() -> String {
+    // Safe: the text is copied before another call can change it.
+    unsafe String(cString: strerror(errno))
+}
 
 /// One pass over one open file.
 @safe private final class ZoneReader {
