@@ -135,7 +135,10 @@ let package = Package(
             swiftSettings: testing),
         .testTarget(
             name: "AuthDNSTests",
-            dependencies: ["AuthDNS", "AuthDNSCore", "Farm", "TestSupport", "ZoneFile"],
+            dependencies: [
+                "AuthDNS", "AuthDNSCore", "Farm", "TestSupport", "ZoneFile",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: testing),
         .testTarget(
             name: "RoleSchedulerCoreTests",

@@ -46,6 +46,8 @@ struct RoleOverlay {
                     records.append(.address(owner, address, ttl: role.ttl))
                 }
             case .mailExchange(let preference):
+                // An exchanger without an address would make senders wait for nothing.
+                guard addresses[member]?.isEmpty == false else { continue }
                 let host = try RoleOverlay.owner(member.name, apex)
                 records.append(
                     .mailExchange(owner, preference: preference, host: host, ttl: role.ttl))

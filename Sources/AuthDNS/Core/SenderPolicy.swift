@@ -8,8 +8,13 @@ enum SenderPolicy {
 
     /// - Parameter senders: in any order; none gives a record that no machine passes.
     static func text(for senders: [IPAddress]) -> String {
-        var blocks = Array(Set(senders.map(Block.init))).sorted()
-        while let merged = exactMerge(blocks) { blocks = merged }
+        var blocks = exactMerge(Array(Set(senders.map(Block.init))).sorted())
+        // Thousands of senders are thinned pass by pass; only the last few joins are chosen singly.
+        var room = 1
+        while blocks.count > singly, room <= 128 {
+            blocks = merge(blocks, withinRoom: room)
+            room += 1
+        }
         while text(blocks).utf8.count > longest {
             guard let merged = closestMerge(blocks) else { break }
             blocks = merged
@@ -17,21 +22,37 @@ enum SenderPolicy {
         return text(blocks)
     }
 
+    /// From how many blocks on they are joined in passes.
+    private static let singly = 64
+
     private static func text(_ blocks: [Block]) -> String {
         (["v=spf1"] + blocks.map(\.mechanism) + ["-all"]).joined(separator: " ")
     }
 
-    /// Joins two blocks that are the halves of one, if there are such.
-    private static func exactMerge(_ blocks: [Block]) -> [Block]? {
-        for (index, pair) in zip(blocks, blocks.dropFirst()).enumerated() {
-            let whole = pair.0.widened(to: pair.0.length - 1)
-            if pair.0.length == pair.1.length, pair.0.length > 0,
-                pair.1.widened(to: pair.1.length - 1) == whole
-            {
-                return Array(blocks[..<index]) + [whole] + Array(blocks[(index + 2)...])
+    /// Joins blocks that are the halves of one, as often as there are such; `blocks` is sorted.
+    private static func exactMerge(_ blocks: [Block]) -> [Block] {
+        var merged: [Block] = []
+        for block in blocks {
+            merged.append(block)
+            while merged.count > 1, let whole = merged[merged.count - 2].whole(with: merged.last) {
+                merged.removeLast(2)
+                merged.append(whole)
             }
         }
-        return nil
+        return merged
+    }
+
+    /// Joins neighbours whose common block leaves at most `room` bits open; `blocks` is sorted.
+    private static func merge(_ blocks: [Block], withinRoom room: Int) -> [Block] {
+        var merged: [Block] = []
+        for block in blocks {
+            if let common = merged.last?.common(with: block), common.room <= room {
+                merged[merged.count - 1] = common
+            } else {
+                merged.append(block)
+            }
+        }
+        return merged
     }
 
     /// Joins the two neighbours of one family whose common block is the smallest.
@@ -66,6 +87,13 @@ enum SenderPolicy {
                 block.bits[index] &= UInt8(truncatingIfNeeded: 0xFF00 >> kept)
             }
             return block
+        }
+
+        /// The block of which this and `other` are the halves.
+        func whole(with other: Block?) -> Block? {
+            guard let other, length == other.length, length > 0, self != other else { return nil }
+            let parent = widened(to: length - 1)
+            return other.widened(to: length - 1) == parent ? parent : nil
         }
 
         func common(with other: Block) -> Block? {

@@ -20,6 +20,7 @@ public final class NameServer: Sendable {
     private let streamWorker: StreamWorker
     private let threads = Mutex<[WorkerThread]>([])
     private let source: Mutex<Source>
+    private let window: Mutex<ChangeWindow>
 
     /// What the image is made of, and the last serial ever given out.
     private struct Source {
@@ -36,6 +37,7 @@ public final class NameServer: Sendable {
     ) throws(NameServerError) {
         self.configuration = configuration
         self.logger = logger
+        window = Mutex(ChangeWindow(length: configuration.coalescing))
         store = ImageStore(directory: configuration.stateDirectory)
         let (image, serial) = try NameServer.firstImage(zone, store, logger)
         source = Mutex(Source(zone: zone, membership: nil, serial: serial))
@@ -107,13 +109,25 @@ public final class NameServer: Sendable {
     }
 
     /// Publishes a membership: builds the image, saves it durably, and lets the threads see it. Every
-    /// query that arrives after the return is answered from it.
+    /// query that arrives after the return is answered from it, or from a newer one. A change soon
+    /// after another waits for the end of the coalescing window, together with those behind it: the
+    /// calling thread blocks so long.
     /// - Returns: the serial that is served now; unchanged when the records are the same as before.
     /// - Throws: when membership and zone contradict each other, or the disk does not take the image;
     ///   the old image stays.
     @discardableResult
     public func publish(_ membership: Membership) throws(NameServerError) -> UInt32 {
-        try rebuild { $0.membership = membership }
+        let own = window.withLock { $0.enter(membership) }
+        while true {
+            switch window.withLock({ $0.turn(of: own, now: .now) }) {
+            case .done: return serial
+            case .wait(let pause): Thread.sleep(forTimeInterval: pause.inSeconds)
+            case .publish(let newest, let ticket):
+                let serial = try rebuild { $0.membership = newest }
+                window.withLock { $0.pass(ticket) }
+                return serial
+            }
+        }
     }
 
     /// Replaces the static part of the zone.

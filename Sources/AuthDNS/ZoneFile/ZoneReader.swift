@@ -40,7 +40,10 @@ public struct ZoneFileError: Error, Hashable, Sendable, CustomStringConvertible 
     }
 }
 
-private func lastSystemError() -> String { unsafe String(cString: strerror(errno)) }
+private func lastSystemError() -> String {
+    // Safe: the text is copied before another call can change it.
+    unsafe String(cString: strerror(errno))
+}
 
 /// One pass over one open file.
 @safe private final class ZoneReader {
@@ -51,6 +54,7 @@ private func lastSystemError() -> String { unsafe String(cString: strerror(errno
     private var previous: UnsafeMutablePointer<ldns_rdf>?
     private var ttl: UInt32 = 3600
     private var line: Int32 = 0
+    private var types: [DomainName: Set<RecordType>] = [:]
 
     init(path: String, file: UnsafeMutablePointer<FILE>, origin: DomainName?) {
         self.path = path
@@ -69,11 +73,11 @@ private func lastSystemError() -> String { unsafe String(cString: strerror(errno
     func records() throws(ZoneFileError) -> [ResourceRecord] {
         try checkText()
         var records: [ResourceRecord] = []
-        var lines: [DomainName: Int] = [:]
-        while unsafe feof(file) == 0 {
+        // A failing read (a directory, a bad disk) sets the error mark, not the end mark.
+        while unsafe feof(file) == 0, unsafe ferror(file) == 0 {
             guard let record = try next() else { continue }
-            try check(record, after: records)
-            lines[record.owner] = Int(line)
+            try check(record, apex: records.first?.owner)
+            types[record.owner, default: []].insert(record.type)
             records.append(record)
         }
         return records
@@ -119,28 +123,25 @@ private func lastSystemError() -> String { unsafe String(cString: strerror(errno
             UnsafeBufferPointer(start: start, count: Int(unsafe ldns_rdf_size(field))))
     }
 
-    private func check(
-        _ record: ResourceRecord, after records: [ResourceRecord]
-    ) throws(ZoneFileError) {
-        guard let first = records.first else {
+    /// - Parameter apex: nil for the first record.
+    private func check(_ record: ResourceRecord, apex: DomainName?) throws(ZoneFileError) {
+        guard let apex else {
             guard record.type == .soa else {
                 throw fault("the first record is not SOA: begin with '@ IN SOA …'")
             }
             return
         }
         if record.type == .soa {
-            throw fault("a second SOA record; the first is that of \(first.owner)")
+            throw fault("a second SOA record; the first is that of \(apex): remove one")
         }
-        guard record.owner.isWithin(first.owner) else {
-            throw fault("\(record.owner) is outside the zone \(first.owner): is a final dot wrong?")
+        guard record.owner.isWithin(apex) else {
+            throw fault("\(record.owner) is outside the zone \(apex): is a final dot wrong?")
         }
         guard record.ttl < 1 << 31 else {
             throw fault("a TTL of \(record.ttl) s is beyond 2147483647 (RFC 2181 section 8)")
         }
-        let neighbours = records.filter { $0.owner == record.owner && $0.type != record.type }
-        if record.type == .cname && !neighbours.isEmpty
-            || neighbours.contains(where: { $0.type == .cname })
-        {
+        let neighbours = (types[record.owner] ?? []).subtracting([record.type])
+        if record.type == .cname && !neighbours.isEmpty || neighbours.contains(.cname) {
             throw fault("\(record.owner) has a CNAME and other records: remove one of them")
         }
     }
@@ -161,6 +162,9 @@ private func lastSystemError() -> String { unsafe String(cString: strerror(errno
         }
         if let problem = scan.finish() {
             throw ZoneFileError(path: path, line: problem.line, text: problem.text)
+        }
+        guard unsafe ferror(file) == 0 else {
+            throw ZoneFileError(path: path, line: 0, text: "cannot be read: \(lastSystemError())")
         }
         unsafe rewind(file)
     }

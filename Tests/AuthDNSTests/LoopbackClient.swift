@@ -1,0 +1,68 @@
+import Glibc
+
+/// A resolver's sockets, as plain as they can be: one connected socket to a server on 127.0.0.1.
+final class LoopbackClient {
+    private let descriptor: Int32
+    private let isStream: Bool
+
+    /// - Parameter port: on 127.0.0.1.
+    init?(port: UInt16, stream: Bool) {
+        isStream = stream
+        let type = stream ? SOCK_STREAM : SOCK_DGRAM
+        descriptor = socket(AF_INET, Int32(type.rawValue), 0)
+        guard descriptor >= 0 else { return nil }
+        var patience = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let status = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard status == 0 else { return nil }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Sends the octets as they are.
+    func send(_ bytes: [UInt8]) {
+        _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+    }
+
+    /// One datagram, or one message behind its length; nil when none comes within 10 s or at the end.
+    func receive() -> [UInt8]? {
+        guard isStream else {
+            var bytes = [UInt8](repeating: 0, count: 65_535)
+            let count = recv(descriptor, &bytes, bytes.count, 0)
+            return count > 0 ? Array(bytes[..<count]) : nil
+        }
+        guard let head = exactly(2) else { return nil }
+        return exactly(Int(head[0]) << 8 | Int(head[1]))
+    }
+
+    private func exactly(_ count: Int) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: count)
+        let got = recv(descriptor, &bytes, count, Int32(MSG_WAITALL))
+        return got == count ? bytes : nil
+    }
+}
+
+/// Queries in wire form.
+enum Question {
+    static func bytes(_ name: String, _ type: UInt8, id: UInt16 = 1) -> [UInt8] {
+        var message: [UInt8] = [UInt8(id >> 8), UInt8(id & 255), 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+        for label in name.split(separator: ".") {
+            message.append(UInt8(label.utf8.count))
+            message += Array(label.utf8)
+        }
+        return message + [0, 0, type, 0, 1]
+    }
+
+    static func framed(_ message: [UInt8]) -> [UInt8] {
+        [UInt8(message.count >> 8), UInt8(message.count & 255)] + message
+    }
+}

@@ -1,0 +1,211 @@
+import AuthDNS
+import AuthDNSCore
+import Farm
+import Foundation
+import Logging
+import TestSupport
+import Testing
+import ZoneFile
+
+@Suite struct NameServerTests {
+    private let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    private func zone() throws -> StaticZone {
+        try readZone(
+            at: directory.write(
+                "f.test.zone",
+                """
+                $ORIGIN f.test.
+                $TTL 300
+                @ IN SOA ns1 hostmaster 1 60 15 604800 30
+                @ IN NS ns1
+                ns1 IN A 127.0.0.1
+                """))
+    }
+
+    private func server(coalescing: Duration = .zero) throws -> NameServer {
+        let server = try NameServer(
+            configuration: NameServerConfiguration(
+                listen: [(.v4(0x7F00_0001), 0)], stateDirectory: directory.path, workers: 2,
+                coalescing: coalescing),
+            zone: zone(), logger: Logger(label: "test"))
+        server.start()
+        return server
+    }
+
+    private func membership(_ version: UInt64, _ members: Int) throws -> Membership {
+        let hosts = try (0..<members).map {
+            Membership.Host(
+                id: try #require(SmurfID("s\($0)")), addresses: [.v4(0x0A00_0001 + UInt32($0))])
+        }
+        return Membership(
+            version: version, hosts: hosts,
+            records: [
+                .init(owner: "smtp-out", kind: .address, members: hosts.map(\.id), ttl: 30)
+            ])
+    }
+
+    private func client(_ server: NameServer, stream: Bool = false) throws -> LoopbackClient {
+        let port = try #require(server.endpoints.first).port
+        return try #require(LoopbackClient(port: port, stream: stream))
+    }
+
+    private func answers(_ reply: [UInt8]?) throws -> Int {
+        let reply = try #require(reply)
+        try #require(reply.count >= 12)
+        return Int(reply[6]) << 8 | Int(reply[7])
+    }
+
+    @Test func everyChangeIsAnsweredAtTheNextQuery() throws {
+        let server = try server()
+        defer { server.stop() }
+        let client = try client(server)
+        var serial = server.serial
+        for round in 1...20 {
+            let published = try server.publish(membership(UInt64(round), round))
+            #expect(Serial.isNewer(published, than: serial))
+            serial = published
+            client.send(Question.bytes("smtp-out.f.test", 1))
+            #expect(try answers(client.receive()) == round)
+        }
+        #expect(server.counters.queries == 20 && server.counters.answers == 20)
+    }
+
+    @Test func pipelinedQueriesOfOneConnectionAreAllAnswered() throws {
+        let server = try server()
+        defer { server.stop() }
+        try server.publish(membership(1, 3))
+        let client = try client(server, stream: true)
+        let all = (0..<200).map { UInt16($0) }
+        client.send(
+            all.flatMap { Question.framed(Question.bytes("smtp-out.f.test", 1, id: $0)) })
+        for id in all {
+            let reply = try #require(client.receive())
+            #expect(UInt16(reply[0]) << 8 | UInt16(reply[1]) == id)
+            #expect(try answers(reply) == 3)
+        }
+        #expect(server.counters.tcpQueries == 200)
+    }
+
+    @Test func aMessageInPiecesIsAnsweredAndNonsenseEndsTheConnection() throws {
+        let server = try server()
+        defer { server.stop() }
+        let whole = Question.framed(Question.bytes("ns1.f.test", 1))
+        let slow = try client(server, stream: true)
+        for octet in whole { slow.send([octet]) }
+        #expect(try answers(slow.receive()) == 1)
+        let rude = try client(server, stream: true)
+        rude.send([0, 3, 1, 2, 3])
+        #expect(rude.receive() == nil)
+    }
+
+    @Test func noQueryIsLostWhileTheMembershipChanges() async throws {
+        let server = try server()
+        defer { server.stop() }
+        try server.publish(membership(1, 1))
+        let port = try #require(server.endpoints.first).port
+        let asking = Task.detached {
+            let client = try #require(LoopbackClient(port: port, stream: false))
+            var lost = 0
+            for _ in 0..<3_000 {
+                client.send(Question.bytes("smtp-out.f.test", 1))
+                guard let reply = client.receive(), reply[3] & 15 == 0, (1...9).contains(reply[7])
+                else {
+                    lost += 1
+                    continue
+                }
+            }
+            return lost
+        }
+        for round in 2...60 { try server.publish(membership(UInt64(round), 1 + round % 9)) }
+        #expect(try await asking.value == 0)
+    }
+
+    @Test func changesInsideTheWindowBecomeOneSerial() async throws {
+        let server = try server(coalescing: .milliseconds(300))
+        defer { server.stop() }
+        let first = try server.publish(membership(1, 1))
+        let changes = try (2...6).map { try membership(UInt64($0), $0) }
+        let serials = try await withThrowingTaskGroup(of: UInt32.self) { group in
+            for change in changes {
+                group.addTask { try server.publish(change) }
+            }
+            return try await group.reduce(into: Set()) { $0.insert($1) }
+        }
+        #expect(serials.count < changes.count && !serials.contains(first))
+        let client = try client(server)
+        client.send(Question.bytes("smtp-out.f.test", 1))
+        #expect((2...6).contains(try answers(client.receive())))
+    }
+
+    @Test func restartServesWhatWasServedBefore() throws {
+        let first = try server()
+        let serial = try first.publish(membership(5, 4))
+        first.stop()
+        let second = try server()
+        defer { second.stop() }
+        #expect(second.serial == serial)
+        let client = try client(second)
+        client.send(Question.bytes("smtp-out.f.test", 1))
+        #expect(try answers(client.receive()) == 4)
+        let next = try second.publish(membership(6, 5))
+        #expect(Serial.isNewer(next, than: serial))
+    }
+
+    @Test func damagedImageNeverTakesTheSerialBack() throws {
+        let first = try server()
+        var serial = first.serial
+        for round in 1...30 { serial = try first.publish(membership(UInt64(round), round)) }
+        first.stop()
+        try directory.write("zone.image", "torn")
+        let second = try server()
+        defer { second.stop() }
+        #expect(Serial.isNewer(second.serial, than: serial))
+        let client = try client(second)
+        client.send(Question.bytes("ns1.f.test", 1))
+        #expect(try answers(client.receive()) == 1)
+    }
+
+    @Test func unwritableStateKeepsWhatIsServed() throws {
+        let server = try server()
+        defer { server.stop() }
+        let serial = try server.publish(membership(1, 2))
+        try FileManager.default.removeItem(atPath: directory.path)
+        #expect(throws: NameServerError.self) { try server.publish(membership(2, 3)) }
+        #expect(server.serial == serial)
+        let client = try client(server)
+        client.send(Question.bytes("smtp-out.f.test", 1))
+        #expect(try answers(client.receive()) == 2)
+    }
+
+    @Test func aPortInUseIsOneClearError() throws {
+        let server = try server()
+        defer { server.stop() }
+        let port = try #require(server.endpoints.first).port
+        let error = #expect(throws: NameServerError.self) {
+            try NameServer(
+                configuration: NameServerConfiguration(
+                    listen: [(.v4(0x7F00_0001), port)], stateDirectory: directory.path),
+                zone: zone(), logger: Logger(label: "test"))
+        }
+        #expect(error?.description.contains("127.0.0.1 port \(port)") == true)
+    }
+
+    @Test func reloadChangesTheStaticPartOnly() throws {
+        let server = try server()
+        defer { server.stop() }
+        try server.publish(membership(1, 2))
+        let path = try directory.write(
+            "new.zone",
+            "f.test. 300 IN SOA ns1 hm 1 60 15 604800 30\nf.test. 300 IN NS ns1\n"
+                + "ns1 300 IN A 127.0.0.1\nextra 300 IN A 127.0.0.3\n")
+        try server.reload(readZone(at: path, origin: DomainName("f.test")))
+        let client = try client(server)
+        for (name, count) in [("extra.f.test", 1), ("smtp-out.f.test", 2)] {
+            client.send(Question.bytes(name, 1))
+            #expect(try answers(client.receive()) == count)
+        }
+    }
+}

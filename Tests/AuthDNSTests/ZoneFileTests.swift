@@ -1,0 +1,60 @@
+import AuthDNSCore
+import Foundation
+import TestSupport
+import Testing
+import ZoneFile
+
+@Suite struct ZoneFileTests {
+    private static let head = "$ORIGIN f.test.\n$TTL 300\n@ IN SOA ns1 hm 1 60 15 604800 30\n"
+    private static let start = head + "@ IN NS ns1\nns1 IN A 127.0.0.1\n"
+
+    @Test(arguments: ["smurf.example.test", "example.test"])
+    func theZonesOfThisRepositoryAreGood(_ apex: String) throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .deletingLastPathComponent().deletingLastPathComponent()
+        let zone = try readZone(at: root.appendingPathComponent("Zones/\(apex).zone").path)
+        #expect(zone.apex == DomainName(apex))
+        #expect(throws: Never.self) { try ZoneImage(zone: zone, membership: nil, serial: 1) }
+    }
+
+    /// Text behind a good start (or the whole text), the line that is at fault, and a word of the error.
+    static let faults: [(String, Int, String)] = [
+        (start + "www.other.test. IN A 127.0.0.1\n", 6, "outside"),
+        (start + "www CH A 127.0.0.1\n", 6, "class"),
+        (start + "@ IN SOA ns1 hm 1 60 15 604800 30\n", 6, "second SOA"),
+        (start + "ns1 IN CNAME www\n", 6, "CNAME"),
+        (start + "w IN CNAME www\nw IN A 127.0.0.1\n", 7, "CNAME"),
+        (start + "w IN TXT \"open\n", 6, "quote"),
+        (start + "w IN TXT ( \"a\"\n", 6, "never closed"),
+        (start + "w IN A 127.0.0.300\n", 6, "parse"),
+        (start + "$INCLUDE other.zone\n", 6, "INCLUDE"),
+        (start + "w 4294967295 IN A 127.0.0.1\n", 6, "TTL"),
+        (head + "ns1 IN A 127.0.0.1\n", 0, "NS"),
+        ("$ORIGIN f.test.\nns1 300 IN A 127.0.0.1\n", 2, "SOA"),
+        ("", 0, "SOA"),
+    ]
+
+    @Test(arguments: faults.indices) func faultsNameTheirLine(_ index: Int) throws {
+        let (text, line, word) = Self.faults[index]
+        let directory = try TemporaryDirectory()
+        let path = try directory.write("f.zone", text)
+        let error = #expect(throws: ZoneFileError.self) { try readZone(at: path) }
+        #expect(error?.line == line)
+        #expect(error?.text.contains(word) == true, "\(error?.description ?? "")")
+    }
+
+    @Test func pathsThatAreNoFileAreFaults() {
+        #expect(throws: ZoneFileError.self) { try readZone(at: "/tmp") }
+        #expect(throws: ZoneFileError.self) { try readZone(at: "/nowhere/f.zone") }
+    }
+
+    @Test func unknownTypesAndParenthesesAreRead() throws {
+        let directory = try TemporaryDirectory()
+        let path = try directory.write(
+            "f.zone",
+            Self.start + "odd TYPE731 \\# 3 010203\nt IN TXT ( \"a;b\" ; comment (\n \"c\" )\n")
+        let zone = try readZone(at: path)
+        #expect(zone.records.contains { $0.type.rawValue == 731 && $0.data == [1, 2, 3] })
+        #expect(zone.records.contains { $0.data == [3, 0x61, 0x3B, 0x62, 1, 0x63] })
+    }
+}
