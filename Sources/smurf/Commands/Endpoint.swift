@@ -1,5 +1,6 @@
 import ArgumentParser
 import Farm
+import GRPCNIOTransportHTTP2
 
 /// An address and a port as an argument: "127.0.0.1:5300", "[::1]:5300". Names are not taken: what to
 /// listen on or to connect to is said exactly.
@@ -21,6 +22,25 @@ struct Endpoint: ExpressibleByArgument, CustomStringConvertible, Hashable, Senda
         self.address = address
         self.port = port
     }
+
+    private init(address: IPAddress, port: UInt16) {
+        self.address = address
+        self.port = port
+    }
+
+    /// 127.0.0.1: what everything listens on unless told otherwise.
+    static func loopback(port: UInt16) -> Endpoint {
+        Endpoint(address: .v4(0x7F00_0001), port: port)
+    }
+
+    var socketAddress: GRPCNIOTransportHTTP2.SocketAddress {
+        switch address {
+        case .v4: .ipv4(host: address.description, port: Int(port))
+        case .v6: .ipv6(host: address.description, port: Int(port))
+        }
+    }
+
+    var defaultValueDescription: String { description }
 
     var description: String {
         switch address {

@@ -1,0 +1,113 @@
+import ArgumentParser
+import AuthDNS
+import AuthDNSCore
+import Farm
+import Foundation
+import RoleScheduler
+import RoleSchedulerCore
+import ZoneFile
+
+/// `smurf serve`: a control node.
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Runs a control node: the scheduler and the zone's authoritative name server.",
+        discussion: """
+            POLICY says who may do what and how much of it is wanted; ZONE is the part of the zone \
+            that people write (SOA, NS, …). Everything that must survive is kept in the data \
+            directory; the operator's socket control.sock is there too. SIGHUP reads policy and zone \
+            anew, all or nothing. SIGTERM ends it.
+
+              smurf serve --policy farm.yml --zone smurf.example.test.zone --dns 192.0.2.53:53
+            """)
+
+    @Option(help: "The policy file.") var policy: String
+    @Option(help: "The zone file.") var zone: String
+    @Option(help: "Directory for what must survive a restart.") var data: String = "smurf-data"
+    @Option(help: "Address and port to answer DNS on; repeat for more.")
+    var dns: [Endpoint] = [Endpoint.loopback(port: 5300)]
+    @Option(help: "Address and port for agents; loopback unless --tls-… is given.")
+    var agents: Endpoint = Endpoint.loopback(port: 5380)
+    @Option(help: "UDP threads per address; by default one per core.") var workers: Int?
+    @OptionGroup var identity: MachineIdentity
+    @OptionGroup var logging: LogOptions
+
+    func validate() throws {
+        guard agents.address.isLoopback || identity.paths != nil else {
+            throw ValidationError(
+                "--agents \(agents) is beyond loopback: give --tls-cert, --tls-key and --tls-ca")
+        }
+    }
+
+    func run() async throws {
+        let sources = try FarmSources(policy: policy, zone: zone)
+        try prepareData()
+        let node: ControlNode
+        do {
+            node = try ControlNode(
+                sources: sources, dataDirectory: data,
+                dns: NameServerConfiguration(
+                    listen: dns.map { ($0.address, $0.port) }, stateDirectory: data,
+                    workers: workers ?? ProcessInfo.processInfo.activeProcessorCount),
+                agents: agents, identity: identity, logger: logging.logger("smurf"))
+        } catch {
+            throw Report.failure("\(error)")
+        }
+        try await node.run()
+    }
+
+    private func prepareData() throws {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: data, withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw Report.failure(
+                "cannot make the data directory '\(data)': \(error.localizedDescription)")
+        }
+        guard FileManager.default.isWritableFile(atPath: data) else {
+            throw Report.failure("the data directory '\(data)' is not writable")
+        }
+    }
+}
+
+/// The two files that people edit, read and checked together.
+struct FarmSources {
+    let policyPath: String
+    let zonePath: String
+    private(set) var policy: Policy
+    private(set) var zone: StaticZone
+
+    /// Reports every fault on standard error; nothing is changed by a faulty file.
+    init(policy policyPath: String, zone zonePath: String) throws {
+        self.policyPath = policyPath
+        self.zonePath = zonePath
+        policy = try FarmSources.policy(at: policyPath)
+        do throws(ZoneFileError) {
+            zone = try readZone(at: zonePath, origin: DomainName(policy.zone))
+        } catch {
+            Report.note(error.description)
+            throw Report.badInput
+        }
+        guard zone.apex.description == policy.zone else {
+            throw Report.failure(
+                "\(zonePath) is zone '\(zone.apex)', but \(policyPath) says '\(policy.zone)'",
+                status: Report.badInput)
+        }
+    }
+
+    /// Reads a policy; faults and warnings go to standard error.
+    static func policy(at path: String) throws -> Policy {
+        do throws(PolicyErrors) {
+            let loaded = try loadPolicy(path: path)
+            for warning in loaded.warnings { Report.note(warning.description) }
+            return loaded.policy
+        } catch {
+            Report.note(error.description)
+            throw Report.badInput
+        }
+    }
+
+    /// Reads both files again.
+    func reread() throws -> FarmSources { try FarmSources(policy: policyPath, zone: zonePath) }
+}

@@ -1,0 +1,149 @@
+import ArgumentParser
+import AuthDNS
+import Dispatch
+import Farm
+import FarmProtocol
+import Foundation
+import GRPCCore
+import GRPCNIOTransportHTTP2
+import Logging
+import RoleScheduler
+import RoleSchedulerCore
+
+/// A control node: the parts of the farm that know the whole of it, wired together. What it wires has
+/// its own rooms; nothing here decides anything.
+final class ControlNode: Sendable {
+    private let nameServer: NameServer
+    private let scheduler: RoleSchedulerService
+    private let sources: FarmSources
+    private let dataDirectory: String
+    private let agents: Endpoint
+    private let identity: (certificate: String, key: String, authority: String)?
+    private let logger: Logger
+
+    /// Binds the name server's sockets and opens the store.
+    /// - Throws: when an address or the data directory cannot be had.
+    init(
+        sources: FarmSources, dataDirectory: String, dns: NameServerConfiguration,
+        agents: Endpoint, identity: MachineIdentity, logger: Logger
+    ) throws {
+        self.sources = sources
+        self.dataDirectory = dataDirectory
+        self.agents = agents
+        self.identity = identity.paths
+        self.logger = logger
+        nameServer = try NameServer(configuration: dns, zone: sources.zone, logger: logger)
+        scheduler = try RoleSchedulerService(
+            policy: sources.policy, dataDirectory: dataDirectory, logger: logger)
+    }
+
+    /// Serves until SIGTERM or SIGINT.
+    func run() async throws {
+        nameServer.start()
+        for endpoint in nameServer.endpoints {
+            logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")
+        }
+        defer { nameServer.stop() }
+        let socket = dataDirectory + "/control.sock"
+        try? FileManager.default.removeItem(atPath: socket)
+        let board = BoardSource(
+            scheduler: scheduler, nameServer: nameServer, zone: sources.policy.zone)
+        let control = GRPCServer(
+            transport: .http2NIOPosix(
+                address: .unixDomainSocket(path: socket), transportSecurity: .plaintext),
+            services: [ControlProvider(scheduler: scheduler, board: board)])
+        let registry = GRPCServer(
+            transport: .http2NIOPosix(
+                address: agents.socketAddress, transportSecurity: try security()),
+            services: [RegistryProvider(scheduler: scheduler, policy: sources.policy)])
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                try await ControlNode.serve(control, "the operator's socket \(socket)")
+            }
+            group.addTask { [agents] in try await ControlNode.serve(registry, "agents on \(agents)")
+            }
+            group.addTask { [scheduler, nameServer] in
+                try await scheduler.run { membership in
+                    try await ControlNode.offPool { _ = try nameServer.publish(membership) }
+                }
+            }
+            group.addTask { [self] in await reloadOnHangup() }
+            group.addTask { await Signals.wait(for: [SIGTERM, SIGINT]) }
+            // Whatever ends first ends the node: a signal, or a fault that must not be served around.
+            defer { group.cancelAll() }
+            do {
+                try await group.next()
+            } catch let error as ControlNodeError {
+                throw Report.failure(error.description)
+            }
+            control.beginGracefulShutdown()
+            registry.beginGracefulShutdown()
+        }
+        try? FileManager.default.removeItem(atPath: socket)
+    }
+
+    /// Blocking work on a thread of its own, so that no thread of the pool waits for a disk.
+    private static func offPool(_ work: @escaping @Sendable () throws -> Void) async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(with: Result(catching: work)) }
+        }
+    }
+
+    private static func serve(_ server: GRPCServer<HTTP2ServerTransport.Posix>, _ what: String)
+        async throws
+    {
+        do {
+            try await server.serve()
+        } catch {
+            throw ControlNodeError(description: "cannot listen for \(what): \(error)")
+        }
+    }
+
+    private func security() throws -> HTTP2ServerTransport.Posix.TransportSecurity {
+        guard let identity else { return .plaintext }
+        return .mTLS(
+            certificateChain: [.file(path: identity.certificate, format: .pem)],
+            privateKey: .file(path: identity.key, format: .pem)
+        ) { $0.trustRoots = .certificates([.file(path: identity.authority, format: .pem)]) }
+    }
+
+    /// SIGHUP: both files anew, all or nothing.
+    private func reloadOnHangup() async {
+        while !Task.isCancelled {
+            guard await Signals.wait(for: [SIGHUP]) else { return }
+            do {
+                let fresh = try sources.reread()
+                let server = nameServer
+                try await ControlNode.offPool { _ = try server.reload(fresh.zone) }
+                await scheduler.replacePolicy(fresh.policy)
+                logger.notice("policy and zone were read anew")
+            } catch {
+                logger.error("policy and zone stay as they were: \(error)")
+            }
+        }
+    }
+}
+
+/// Why a control node ended by itself.
+struct ControlNodeError: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// Signals of the operating system, awaited.
+enum Signals {
+    /// - Returns: true when one of them came, false when the task was cancelled.
+    @discardableResult
+    static func wait(for numbers: [Int32]) async -> Bool {
+        let (arrivals, continuation) = AsyncStream.makeStream(of: Void.self)
+        let watchers = numbers.map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler { continuation.yield() }
+            source.activate()
+            return source
+        }
+        defer { watchers.forEach { $0.cancel() } }
+        for await _ in arrivals { return true }
+        return false
+    }
+}

@@ -1,0 +1,80 @@
+import Farm
+import FarmProtocol
+import GRPCCore
+import RoleScheduler
+import SwiftProtobuf
+
+/// The control node's side of the operator's commands.
+struct ControlProvider: Smurffarm_V1_Control.SimpleServiceProtocol {
+    let scheduler: RoleSchedulerService
+    let board: BoardSource
+
+    func board(
+        request: Smurffarm_V1_BoardRequest, response: RPCWriter<Smurffarm_V1_BoardView>,
+        context: ServerContext
+    ) async throws {
+        try await response.write(await board.view())
+        while request.watch, !Task.isCancelled {
+            try await Task.sleep(for: .seconds(1))
+            try await response.write(await board.view())
+        }
+    }
+
+    func override(
+        request: Smurffarm_V1_OverrideRequest, context: ServerContext
+    ) async throws -> Smurffarm_V1_OverrideReply {
+        guard let id = SmurfID(request.smurf) else {
+            throw RPCError(code: .invalidArgument, message: "'\(request.smurf)' is no smurf id")
+        }
+        let seconds = request.forSeconds > 0 ? min(request.forSeconds, 366 * 86_400) : 3600
+        let duration = Duration.seconds(seconds)
+        do {
+            let said = try await apply(request, id, duration)
+            return .with { $0.said = said }
+        } catch let error as OverrideError {
+            throw RPCError(code: .failedPrecondition, message: error.description)
+        }
+    }
+
+    private func apply(
+        _ request: Smurffarm_V1_OverrideRequest, _ id: SmurfID, _ duration: Duration
+    ) async throws -> String {
+        let (reason, by) = (request.reason, request.operator)
+        let time = spoken(seconds: duration.inSeconds)
+        switch request.action {
+        case .move:
+            guard let role = Role(request.role) else {
+                throw RPCError(code: .invalidArgument, message: "'\(request.role)' is no role")
+            }
+            try await scheduler.move(id, to: role, for: duration, reason: reason, by: by)
+            return "\(id) moves to \(role) for \(time); 'smurf release \(id)' ends it"
+        case .hold:
+            try await scheduler.hold(id, for: duration, reason: reason, by: by)
+            return "\(id) is drained and held for \(time); 'smurf release \(id)' ends it"
+        case .release:
+            try await scheduler.release(id, reason: reason, by: by)
+            return "\(id) is the scheduler's again"
+        case .unspecified, .UNRECOGNIZED:
+            throw RPCError(code: .invalidArgument, message: "an override needs an action")
+        }
+    }
+
+    func history(
+        request: Smurffarm_V1_HistoryRequest, context: ServerContext
+    ) async throws -> Smurffarm_V1_HistoryList {
+        let entries = try await scheduler.history(limit: Int(request.limit))
+        return .with {
+            $0.lines = entries.map { entry in
+                .with {
+                    $0.unixMs = entry.unixMilliseconds
+                    $0.smurf = entry.smurf.name
+                    $0.from = entry.from
+                    $0.to = entry.to
+                    $0.who = entry.who
+                    $0.why = entry.why
+                    $0.version = entry.version
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import Farm
+import FarmProtocol
+import GRPCCore
+import RoleScheduler
+import RoleSchedulerCore
+import SwiftProtobuf
+
+/// The control node's side of the agents' protocol: reports go to the scheduler, orders come back as
+/// soon as they change.
+struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
+    let scheduler: RoleSchedulerService
+    let policy: Policy
+
+    func attend(
+        request: RPCAsyncSequence<Smurffarm_V1_AgentReport, any Error>,
+        response: RPCWriter<Smurffarm_V1_RoleOrder>, context: ServerContext
+    ) async throws {
+        var reports = request.makeAsyncIterator()
+        guard let first = try await reports.next() else { return }
+        guard let id = SmurfID(first.smurf) else {
+            throw RPCError(
+                code: .invalidArgument,
+                message: "'\(first.smurf)' is no smurf id: use one LDH label")
+        }
+        try await take(first, id)
+        let orders = Task {
+            var last: Smurffarm_V1_RoleOrder?
+            while !Task.isCancelled {
+                let order = order(await scheduler.order(for: id))
+                if order != last { try await response.write(order) }
+                last = order
+                try await Task.sleep(for: .milliseconds(100))
+            }
+        }
+        defer { orders.cancel() }
+        while let report = try await reports.next() {
+            guard report.smurf == first.smurf else {
+                throw RPCError(code: .invalidArgument, message: "one stream, one smurf")
+            }
+            try await take(report, id)
+        }
+    }
+
+    private func take(_ report: Smurffarm_V1_AgentReport, _ id: SmurfID) async throws {
+        let addresses = report.addresses.compactMap { IPAddress($0) }
+        let sum = report.sent.addingReportingOverflow(report.bounces)
+        let work = sum.overflow ? report.sent : sum.partialValue
+        do {
+            try await scheduler.report(
+                smurf: id, addresses: Array(addresses.prefix(16)), ready: report.ready,
+                role: Role(report.role), connections: Int(report.connections), load: report.load,
+                work: work &+ report.unsubscribes)
+        } catch {
+            throw RPCError(code: .permissionDenied, message: "\(error)")
+        }
+    }
+
+    private func order(_ order: Order) -> Smurffarm_V1_RoleOrder {
+        .with {
+            $0.role = order.role?.name ?? ""
+            $0.service = order.service == .none ? "" : order.service.rawValue
+            $0.state = BoardSource.state(order.state, isHeld: order.isHeld)
+            $0.zone = policy.zone
+            $0.bounceDomain = policy.bounceDomain
+            $0.version = order.version
+        }
+    }
+
+    func deposit(
+        request: Smurffarm_V1_FeedbackBatch, context: ServerContext
+    ) async throws -> Smurffarm_V1_FeedbackReceipt {
+        // Refusing keeps the items on the agent's disk.
+        throw RPCError(code: .unavailable, message: "this control node has no ledger")
+    }
+}
