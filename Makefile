@@ -1,11 +1,9 @@
-# Everything a newcomer, a developer and CI call. `make demo` and `make test` install what they need.
+# Everything a newcomer, a developer and CI call. `make build` and `make test` install what they need.
 
-SMURF := .build/debug/smurf
-
-.PHONY: help setup setup-peers build demo test unit interop bench soak lint protos release completions clean
+.PHONY: help setup setup-peers build build-tests test unit interop bench soak lint protos release clean
 
 help:
-	@echo "make demo      the whole idea on this machine: roles, mailing, bounces, unsubscribes"
+	@echo "make build     .build/debug/smurf"
 	@echo "make test      lint, every test, and the tests against real peers"
 	@echo "make interop   only the tests against real peers (NSD, Unbound, Postfix, ...)"
 	@echo "make bench     figures against real peers, as ratios of one run"
@@ -22,27 +20,23 @@ setup-peers:
 build: setup
 	swift build --product smurf
 
-# DEMO_ARGS="--recipients 2000" for a shorter show.
-demo: build
-	$(SMURF) demo $(DEMO_ARGS)
+# By product: `swift build --build-tests` would also compile the protocol buffers compiler from C++.
+build-tests: build
+	swift build --product smurf-farmPackageTests
 
-test: setup-peers lint
-	swift build --build-tests
+test: setup-peers lint build-tests
 	swift test --skip-build
 
-unit: setup
-	swift build --build-tests
+unit: build-tests
 	swift test --skip-build --skip InteropTests
 
-interop: setup-peers
-	swift build --build-tests
+interop: setup-peers build-tests
 	swift test --skip-build --filter InteropTests
 
 bench: setup-peers
-	Benchmarks/run
+	Benchmarks/dns/run
 
-soak: setup-peers
-	swift build --build-tests
+soak: setup-peers build-tests
 	SMURF_SOAK=1 swift test --skip-build
 
 lint:

@@ -146,7 +146,10 @@ let package = Package(
             swiftSettings: testing),
         .testTarget(
             name: "RoleSchedulerTests",
-            dependencies: ["Farm", "RoleScheduler", "RoleSchedulerCore", "TestSupport"],
+            dependencies: [
+                "Farm", "RoleScheduler", "RoleSchedulerCore", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: testing),
         .testTarget(
             name: "DeliveryCoreTests", dependencies: ["DeliveryCore", "Farm", "TestSupport"],

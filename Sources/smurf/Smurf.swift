@@ -18,7 +18,8 @@ struct Smurf: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            ServeCommand.self, RolesCommand.self, MoveCommand.self, HoldCommand.self,
+            ServeCommand.self, MailingCommand.self, RolesCommand.self, MoveCommand.self,
+            HoldCommand.self,
             ReleaseCommand.self,
             HistoryCommand.self, PolicyCommand.self, ZoneCommand.self,
         ])

@@ -1,7 +1,8 @@
 import Farm
-@testable import RoleSchedulerCore
 import TestSupport
 import Testing
+
+@testable import RoleSchedulerCore
 
 @Suite struct LawTests {
     private let quiet = [

@@ -1,0 +1,88 @@
+import ArgumentParser
+import DeliveryCore
+import Foundation
+
+/// `smurf mailing`: a template and its recipients, before anything is sent.
+struct MailingCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mailing", abstract: "Checks and renders mailings.",
+        subcommands: [Check.self, Render.self])
+
+    struct Check: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Renders every row once and says which do not fit; exit status 2 if any.",
+            discussion: "  smurf mailing check Examples/letter.eml Examples/people.csv")
+        @OptionGroup var options: MailingOptions
+
+        func run() throws {
+            let mailing = try options.checked()
+            for text in mailing.warnings + mailing.problems { Report.note(text) }
+            print(
+                "\(mailing.count) rows render, \(mailing.problems.count) do not; "
+                    + "\(mailing.octets / max(mailing.count, 1)) octets a message, "
+                    + "\(mailing.largest) at most; template \(mailing.digest)")
+            if !mailing.problems.isEmpty { throw Report.badInput }
+        }
+    }
+
+    struct Render: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Prints the message that one recipient would get.",
+            discussion: "  smurf mailing render Examples/letter.eml Examples/people.csv --row 1")
+        @OptionGroup var options: MailingOptions
+        @Option(help: "Which row, counted from 1, header and bad rows not included.") var row: Int =
+            1
+
+        func run() throws {
+            var found: [UInt8]?
+            let mailing = try options.checked { row, message in
+                if Int(row.recipient) == self.row - 1 { found = message }
+            }
+            guard let found else {
+                throw Report.failure(
+                    "there is no row \(row); \(mailing.count) rows render", status: Report.badInput)
+            }
+            FileHandle.standardOutput.write(Data(found))
+        }
+    }
+}
+
+/// What makes a mailing of two files.
+struct MailingOptions: ParsableArguments {
+    @Argument(
+        help:
+            "The message (RFC 5322) with merge fields: {{name}}, {{name|default}}, {{#vip}}…{{/vip}}."
+    )
+    var template: String
+    @Argument(
+        help: "The recipients: CSV in UTF-8 whose first line names the columns; one is 'address'.")
+    var recipients: String
+    @Option(help: "The mailing's name.") var name: String = "mailing"
+    @Option(help: "Replaces the template's From.") var from: String = ""
+    @Option(help: "The list's label in List-Id.") var listId: String = ""
+    @Option(help: "Domain of envelope senders and Message-ID.")
+    var bounceDomain: String = "bounce.smurf.example.test"
+    @Option(help: "The unsubscribe link without its token.")
+    var unsubscribeBase: String = "https://web.smurf.example.test/u/"
+    @Option(help: "Date of every message, in unix seconds; by default now.") var date: Int64?
+
+    func checked(
+        _ visit: (RowBatch.Row, [UInt8]) -> Void = { _, _ in }
+    ) throws -> CheckedMailing {
+        let now = date ?? Int64(Date().timeIntervalSince1970)
+        let identity = MailingIdentity(
+            name: name, listID: listId, from: from, bounceDomain: bounceDomain,
+            unsubscribeBase: unsubscribeBase, date: now,
+            tokenExpiryDay: UInt16(clamping: now / 86_400 + 60))
+        return try CheckedMailing(
+            template: template, recipients: recipients, identity: identity, visit: visit)
+    }
+}
+
+extension CheckedMailing {
+    /// The template's SHA-256 in hexadecimal, shortened.
+    var digest: String {
+        template.digest.prefix(8).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
+            .joined()
+    }
+}

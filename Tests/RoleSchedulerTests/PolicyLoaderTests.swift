@@ -1,0 +1,128 @@
+import Farm
+import Foundation
+import RoleScheduler
+import RoleSchedulerCore
+import TestSupport
+import Testing
+
+@Suite struct PolicyLoaderTests {
+    private static let head = "version: 1\nzone: smurf.example.test\n"
+
+    /// What is wrong, where it is said to be, and a part of what is said.
+    @Test(arguments: [
+        ("roles: {web: {min: 1, prioriy: 2}}", "3:23", "did you mean 'priority'?"),
+        ("roles: {web: {min: 3, max: 2}}", "3:15", "min (3) is greater than max (2, line 3)"),
+        ("roles: {web: {ttl: 30}}", "3:20", "'30' is no TTL"),
+        ("roles: {web: {min: 010}}", "3:20", "'010' is no whole number"),
+        ("roles: {web: {min: 1_0}}", "3:20", "'1_0' is no whole number"),
+        ("roles: {web: {warm: 22:00}}", "3:21", "YAML reads it as a number"),
+        ("roles: {web: {capacity: 25}}", "3:25", "'25' is no rate"),
+        ("roles: {web: {utilisation: 0%}}", "3:15", "above 0%"),
+        ("roles: {web: {sends: on}}", "3:22", "'on' is no true or false"),
+        ("roles: {web: {names: {web: MX}}}", "3:28", "'MX' is no record"),
+        ("roles: {web: {names: {we_b: A}}}", "3:23", "'we_b' is no name under the zone"),
+        ("roles: {web: {empty: gone}}", "3:22", "keep, servfail or nodata"),
+        ("roles: {idle: {min: 1}}", "3:9", "not 'idle'"),
+        (
+            "roles: {web: {min: 1}, www: {names: {web: A}}}\nrole: {}", "4:1",
+            "did you mean 'roles'?"
+        ),
+        (
+            "roles: {a: {names: {x: A}}, b: {names: {x: A}}}", "3:29",
+            "also used by role 'a' (line 3)"
+        ),
+        ("roles: {web: {min: 1}}\nmembers: [{id: s01, pin: wed}]", "4:26", "'wed' is no role"),
+        ("roles: {web: {min: 1}}\nmembers: [{id: s_1}]", "4:11", "needs an 'id'"),
+        ("roles: {web: {min: 1}}\nmembers:\n  - {id: s01}\n  - {id: s01}", "6:5", "listed twice"),
+        ("roles: {web: {min: 1}}\nmembers: [{id: s01, agent: false}]", "4:11", "give one here"),
+        ("roles: {web: {min: 1}}\nmembers: [{id: s01, address: 1.2.3}]", "4:30", "no IPv4 or IPv6"),
+        (
+            "roles: {web: {min: 1}}\nmembers: [{id: s01, pin: web, not: [web]}]", "4:21",
+            "which 'not' forbids"
+        ),
+        ("roles: {web: {min: 1}}\nmembers: 3", "4:10", "is not a list"),
+        ("roles: []", "3:8", "is not a mapping"),
+        ("roles: {web: &x {min: 1}}", "3:1", "anchors"),
+        ("roles: {web: {min: 1}}\non_signal_loss: {mode: panic}", "4:24", "hold or fallback"),
+        ("roles: {web: {min: 1}}\nguards: {panic_below: 140%}", "4:23", "no share"),
+    ])
+    func saysWhereAndWhat(_ body: String, _ place: String, _ part: String) {
+        let error = #expect(throws: PolicyErrors.self) {
+            try parsePolicy(PolicyLoaderTests.head + body, file: "farm.yml")
+        }
+        let text = error?.description ?? ""
+        #expect(text.contains("farm.yml:\(place): error: "), "\(text)")
+        #expect(text.contains(part), "\(text)")
+    }
+
+    @Test(arguments: [
+        "", "# nothing\n", "version: 2\nzone: a.example\nroles: {web: {min: 1}}", "zone: a.example",
+        "version: 1\nroles: {web: {min: 1}}", "version: 1\nzone: nodot\nroles: {web: {min: 1}}",
+        "version: 1\nversion: 1\n", "\tversion: 1", "version: [1", "- 1\n- 2", "just text",
+    ])
+    func refusesWhatIsNoPolicy(_ text: String) {
+        #expect(throws: PolicyErrors.self) { try parsePolicy(text, file: "x") }
+    }
+
+    @Test func findsAllErrorsInOnePass() {
+        let text = PolicyLoaderTests.head + "roles:\n  web: {min: x, ttl: y, warm: z}\n"
+        let error = #expect(throws: PolicyErrors.self) { try parsePolicy(text, file: "farm.yml") }
+        #expect(error?.problems.count == 3)
+        #expect(error?.problems.first?.snippet.hasSuffix("             ^") ?? false)
+    }
+
+    @Test func fillsDefaultsIn() throws {
+        let text =
+            PolicyLoaderTests.head
+            + "defaults: {ttl: 7s, drain: {grace: 1s}}\nroles: {web: {min: 1}}"
+        let policy = try parsePolicy(text, file: "x").policy
+        let rule = try #require(policy.roles.first)
+        #expect(rule.ttl == 7 && rule.drain.grace == .seconds(1) && rule.service == .web)
+        #expect(policy.bounceDomain == "bounce.smurf.example.test")
+    }
+
+    @Test(arguments: ["one-box", "seed-farm", "postfix-relays"])
+    func loadsTheExamples(_ name: String) throws {
+        let loaded = try loadPolicy(path: Product.root + "/Examples/policies/\(name).yml")
+        #expect(loaded.warnings.isEmpty)
+    }
+
+    @Test func hostileTextIsAnErrorNeverATrap() throws {
+        var random = SeededGenerator(seed: SeededGenerator.announcedSeed("policy text"))
+        let seedFarm = try String(
+            contentsOfFile: Product.root + "/Examples/policies/seed-farm.yml", encoding: .utf8)
+        let scalars = Array("{}[]:,-#&*!|>'\"%@`\n\t 019azé\u{0}\u{85}".unicodeScalars)
+        for _ in 0..<300 {
+            var text = Array(seedFarm.unicodeScalars)
+            for _ in 0..<Int.random(in: 1...8, using: &random) {
+                let index = Int.random(in: 0..<text.count, using: &random)
+                text[index] = scalars.randomElement(using: &random) ?? " "
+            }
+            var mutated = String.UnicodeScalarView()
+            mutated.append(contentsOf: text)
+            _ = try? parsePolicy(String(mutated), file: "x")
+        }
+    }
+
+    @Test func theGuideNamesEveryKey() throws {
+        let guide = try String(
+            contentsOfFile: Product.root + "/docs/guides/policy.md", encoding: .utf8)
+        for key in PolicyKeys.all {
+            #expect(guide.contains("`\(key)`"), "\(key) is not in the guide")
+        }
+    }
+}
+
+/// Every key that the loader asks for: found by loading a policy whose mappings have none but unknown
+/// keys would not show them, so they are listed, and each is tried.
+enum PolicyKeys {
+    static let all = [
+        "version", "zone", "bounce_domain", "defaults", "roles", "members", "movement", "guards",
+        "on_signal_loss", "ttl", "host_ttl", "warm", "tolerance", "drain", "ttl_factor", "grace",
+        "deadline", "max_inflight", "gap", "min_dwell", "up_window", "down_window",
+        "freeze_when_lost", "freeze_window", "panic_below", "signal_stale", "dead_after", "mode",
+        "fallback", "min", "max", "service", "sends", "names", "priority", "soak", "capacity",
+        "utilisation", "demand", "arrival", "backlog", "eta", "latency", "signal", "limit", "empty",
+        "id", "address", "addresses", "not", "pin", "agent",
+    ]
+}
