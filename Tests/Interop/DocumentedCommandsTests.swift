@@ -1,0 +1,35 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The commands that the README shows are typed as they stand there.
+@Suite(.serialized) struct DocumentedCommandsTests {
+    /// The README's `sh` blocks; the first builds and tests, which this very run does.
+    static func blocks() throws -> [String] {
+        let text = try String(contentsOfFile: Product.root + "/README.md", encoding: .utf8)
+        return text.components(separatedBy: "```sh\n").dropFirst()
+            .compactMap { $0.components(separatedBy: "```").first }
+            .filter { !$0.hasPrefix("make ") }
+    }
+
+    @Test(.timeLimit(.minutes(2)))
+    func theReadmesCommandsWork() async throws {
+        let directory = try TemporaryDirectory()
+        let blocks = try DocumentedCommandsTests.blocks()
+        #expect(blocks.count == 2)
+        for block in blocks {
+            // In a directory of its own, with what the commands name; job control for `kill %1`.
+            let script =
+                "set -em\ncd \(directory.path)\n"
+                + ["Examples", "Zones", ".build"].map {
+                    "ln -sfn \(Product.root)/\($0) \($0)\n"
+                }.joined() + block
+            let result = try await run(["bash", "-c", script])
+            #expect(result.status == 0, "\(block)\n\(result.output)\n\(result.errors)")
+            if block.contains("smurf serve") {
+                #expect(result.output.contains("127.0.1.2\n"))
+                #expect(result.output.contains("relay2 is drained and held"))
+            }
+        }
+    }
+}
