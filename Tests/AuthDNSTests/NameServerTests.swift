@@ -123,18 +123,21 @@ import ZoneFile
         #expect(try await asking.value == 0)
     }
 
+    /// From threads of their own, because `publish` blocks; the window is long enough for a busy machine
+    /// to start them all within it.
     @Test func changesInsideTheWindowBecomeOneSerial() async throws {
-        let server = try server(coalescing: .milliseconds(300))
+        let server = try server(coalescing: .seconds(5))
         defer { server.stop() }
         let first = try server.publish(membership(1, 1))
         let changes = try (2...6).map { try membership(UInt64($0), $0) }
-        let serials = try await withThrowingTaskGroup(of: UInt32.self) { group in
-            for change in changes {
-                group.addTask { try server.publish(change) }
-            }
-            return try await group.reduce(into: Set()) { $0.insert($1) }
+        let (serials, continuation) = AsyncStream.makeStream(of: UInt32?.self)
+        for change in changes {
+            Thread.detachNewThread { continuation.yield(try? server.publish(change)) }
         }
-        #expect(serials.count < changes.count && !serials.contains(first))
+        var seen: [UInt32?] = []
+        for await serial in serials.prefix(changes.count) { seen.append(serial) }
+        #expect(!seen.contains(nil) && !seen.contains(first))
+        #expect(Set(seen).count < changes.count)
         let client = try client(server)
         client.send(Question.bytes("smtp-out.f.test", 1))
         #expect((2...6).contains(try answers(client.receive())))

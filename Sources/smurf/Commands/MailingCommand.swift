@@ -27,13 +27,20 @@ struct MailingCommand: ParsableCommand {
 
     struct Render: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Prints the message that one recipient would get.",
-            discussion: "  smurf mailing render Examples/letter.eml Examples/people.csv --row 1")
+            abstract: "Prints the message that one recipient would get, or writes everybody's.",
+            discussion: """
+                  smurf mailing render Examples/letter.eml Examples/people.csv --row 1
+                  smurf mailing render letter.eml people.csv --into outbox   # outbox/1.eml, 2.eml, …
+                """)
         @OptionGroup var options: MailingOptions
         @Option(help: "Which row, counted from 1, header and bad rows not included.") var row: Int =
             1
 
+        @Option(help: "Write every row's message into this directory instead, as <row>.eml.")
+        var into: String?
+
         func run() throws {
+            if let into { return try writeAll(to: into) }
             var found: [UInt8]?
             let mailing = try options.checked { row, message in
                 if Int(row.recipient) == self.row - 1 { found = message }
@@ -43,6 +50,22 @@ struct MailingCommand: ParsableCommand {
                     "there is no row \(row); \(mailing.count) rows render", status: Report.badInput)
             }
             FileHandle.standardOutput.write(Data(found))
+        }
+
+        private func writeAll(to directory: String) throws {
+            try? FileManager.default.createDirectory(
+                atPath: directory, withIntermediateDirectories: true)
+            var trouble: String?
+            let mailing = try options.checked { row, message in
+                let path = "\(directory)/\(row.recipient + 1).eml"
+                if !FileManager.default.createFile(atPath: path, contents: Data(message)) {
+                    trouble = trouble ?? "cannot write '\(path)'"
+                }
+            }
+            if let trouble { throw Report.failure(trouble) }
+            for problem in mailing.problems { Report.note(problem) }
+            print("\(mailing.count) messages in \(directory)")
+            if !mailing.problems.isEmpty { throw Report.badInput }
         }
     }
 }

@@ -68,7 +68,8 @@ struct CheckedMailing {
                     values: row.values.map { $0[...] })
                 message.removeAll(keepingCapacity: true)
                 do throws(RenderError) {
-                    try template.render(packed, token: CheckedMailing.token, into: &message)
+                    try template.render(
+                        packed, token: CheckedMailing.token, into: &message, dotStuffing: false)
                 } catch {
                     problems.append("\(path):\(row.line):1: error: \(error)")
                     continue
