@@ -33,6 +33,10 @@ struct CheckedMailing {
         var reader = RecipientTable()
         let events = reader.feed(table) + reader.finish()
         for case .fields(let names) in events { fields = names }
+        for case .problem(let problem) in events where problem.isFatal {
+            Report.note(CheckedMailing.line(problem, recipients))
+            throw Report.badInput
+        }
         do throws(TemplateRefusal) {
             template = try MessageTemplate.compile(
                 source: source, fields: fields, identity: identity)
@@ -43,24 +47,19 @@ struct CheckedMailing {
             throw Report.badInput
         }
         warnings = template.warnings.map { "\(path):\($0.line):\($0.column): warning: \($0.text)" }
-        try take(events, recipients, visit)
+        take(events, recipients, visit)
     }
 
     private mutating func take(
         _ events: [RecipientTable.Event], _ path: String, _ visit: (RowBatch.Row, [UInt8]) -> Void
-    ) throws {
+    ) {
         var message: [UInt8] = []
         var batch = RowBatch()
         for event in events {
             switch event {
             case .fields: continue
             case .problem(let problem):
-                let text = "\(path):\(problem.line):\(problem.column): error: \(problem.text)"
-                guard !problem.isFatal else {
-                    Report.note(text)
-                    throw Report.badInput
-                }
-                problems.append(text)
+                problems.append(CheckedMailing.line(problem, path))
             case .row(let row):
                 let packed = RowBatch.Row(
                     recipient: UInt32(clamping: count),
@@ -86,6 +85,10 @@ struct CheckedMailing {
             }
         }
         if batch.count > 0 { batches.append(batch) }
+    }
+
+    private static func line(_ problem: RecipientTable.Problem, _ path: String) -> String {
+        "\(path):\(problem.line):\(problem.column): error: \(problem.text)"
     }
 
     private static func read(_ path: String) throws -> [UInt8] {

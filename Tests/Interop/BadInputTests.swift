@@ -1,0 +1,169 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Files that people write by hand, with their usual mistakes, and machines that do not give what they
+/// should: one clear line that names the place, a status that scripts understand, nothing half done.
+@Suite(.serialized) struct BadInputTests {
+    private static let letter =
+        "From: L <l@smurf.example.test>\nTo: {{address}}\nSubject: Hi {{name}}\n\nHello {{name}}\n"
+
+    @Test(arguments: [
+        ("address,name\na@b.test,A\n,B\n", "3:1"),
+        ("address,name\na@b.test,A\nc@b.test,C\na@B.test,A\n", "4:1"),
+        ("address,name\n\"a@b.test\r\nRCPT TO:<x@y.test>\",A\n", "2:"),
+        ("name,address\nA,a@b@c.test\n", "2:"),
+        ("address,name\na@b.test,A\nc@b.test\n", "3:"),
+        ("address,name\na@b.test,\"A\nc@b.test,C\n", "2:10"),
+        ("address,name\na@b.test,\u{0}\n", "2:"),
+        ("mail,name\na@b.test,A\n", "1:"),
+        ("", "1:1"),
+    ])
+    func tablesAreRefusedByLineAndColumn(_ table: String, _ place: String) async throws {
+        let directory = try TemporaryDirectory()
+        let result = try await run([
+            Product.smurf, "mailing", "check", directory.write("t.eml", BadInputTests.letter),
+            directory.write("bad.csv", table),
+        ])
+        #expect(result.status == 2, "\(result.errors)")
+        #expect(result.errors.contains("bad.csv:\(place)"), "\(result.errors)")
+    }
+
+    @Test(arguments: [
+        ("From: l@s.test\nTo: {{address}}\nSubject: x\n\nHello {{nmae}}\n", "5:7"),
+        ("From: l@s.test\nTo: {{address}}\nSubject: x\n\nHello {{name\n", "5:7"),
+        ("From: l@s.test\nSubject: x\n\n{{#name}}Hello\n", "4:1"),
+        ("From: l@s.test\nSubject: {{{name}}}\n\nHello\n", "2:"),
+        ("To: {{address}}\nSubject: x\n\nHello\n", "1:1"),
+        ("", "1:1"),
+    ])
+    func templatesAreRefusedByLineAndColumn(_ template: String, _ place: String) async throws {
+        let directory = try TemporaryDirectory()
+        let result = try await run([
+            Product.smurf, "mailing", "check", directory.write("bad.eml", template),
+            directory.write("good.csv", "address,name\na@b.test,A\n"),
+        ])
+        #expect(result.status == 2, "\(result.errors)")
+        #expect(result.errors.contains("bad.eml:\(place)"), "\(result.errors)")
+    }
+
+    /// A byte order mark and quoted line ends make no bad file; a megabyte in one value does.
+    @Test func oddTablesAreTakenAndHugeValuesRefused() async throws {
+        let directory = try TemporaryDirectory()
+        let template = try directory.write("t.eml", BadInputTests.letter)
+        let odd = try directory.write(
+            "odd.csv", "\u{FEFF}address,name\r\na@b.test,\"A\r\nB \"\"C\"\"\"\r\nd@b.test,D")
+        let fine = try await run([Product.smurf, "mailing", "check", template, odd])
+        #expect(fine.status == 0, "\(fine.errors)")
+        #expect(fine.output.hasPrefix("2 rows render, 0 do not"))
+        let huge = try directory.write(
+            "huge.csv", "address,name\na@b.test," + String(repeating: "x", count: 900_000) + "\n")
+        let refused = try await run([Product.smurf, "mailing", "check", template, huge])
+        #expect(refused.status == 2)
+        #expect(refused.errors.contains("huge.csv:2:1: error: {{name}}"), "\(refused.errors)")
+    }
+
+    @Test(arguments: [
+        ("policy.yml", "min: 2", "mni: 2", "policy.yml:6:26: error: unknown key 'mni'"),
+        ("policy.yml", "ttl: 1s", "ttl: 1", "policy.yml:3:17: error: '1' is no TTL"),
+        ("policy.yml", "defaults:", "\tdefaults:", "policy.yml:3:"),
+        ("static.zone", "ns1 IN A 127.0.0.1", "ns1 IN A 127.0.0", "static.zone:5: error:"),
+        ("static.zone", "@ IN SOA ns1 hostmaster 1 60 15 604800 30", "", "static.zone:4: error:"),
+        ("static.zone", "@ IN NS ns1", "@ IN NS (ns1", "static.zone:4: error: this '('"),
+        ("static.zone", "$ORIGIN smurf.example.test.", "$ORIGIN other.test.", "static.zone"),
+    ])
+    func theControlNodeDoesNotStartWith(
+        _ file: String, _ right: String, _ wrong: String, _ said: String
+    ) async throws {
+        let node = try ControlNodeFixture()
+        let path = node.directory.file(file)
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        try node.directory.write(file, text.replacing(right, with: wrong))
+        let result = try await run(["timeout", "30"] + node.arguments())
+        #expect(result.status == 2, "\(result.errors)")
+        #expect(result.errors.contains(said), "\(result.errors)")
+        #expect(!FileManager.default.fileExists(atPath: node.data))
+    }
+
+    @Test func portsInUseAreSaidInOneLine() async throws {
+        let node = try ControlNodeFixture()
+        let running = try await node.start()
+        for option in ["--agents", "--dns"] {
+            let other = try ControlNodeFixture()
+            let index = try #require(node.arguments().firstIndex(of: option))
+            let taken = node.arguments()[index + 1]
+            let result = try await run(["timeout", "30"] + other.arguments([option: taken]))
+            #expect(result.status == 1, "\(result.errors)")
+            let lines = result.errors.split(separator: "\n").filter { !$0.contains("notice") }
+            #expect(lines.count == 1, "\(result.errors)")
+            #expect(result.errors.contains(taken.suffix(5)), "\(result.errors)")
+        }
+        #expect(await running.stop() == 0)
+    }
+
+    /// A data directory that is a file, and one on a disk that is full.
+    @Test(.enabled(if: geteuid() == 0, "mounting needs root"))
+    func unusableDataDirectoriesAreSaidInOneLine() async throws {
+        let node = try ControlNodeFixture()
+        let file = try node.directory.write("file", "no directory")
+        let result = try await run(["timeout", "30"] + node.arguments(["--data": file]))
+        #expect(result.status == 1)
+        #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+        #expect(result.errors.contains(file), "\(result.errors)")
+
+        try FileManager.default.createDirectory(
+            atPath: node.data, withIntermediateDirectories: false)
+        let fill =
+            "mount --make-rprivate / && mount -t tmpfs -o size=64k none '\(node.data)' && "
+            + "(cat /dev/zero > '\(node.data)/ballast' 2>/dev/null || true) && exec \"$@\""
+        let full = try await run(
+            ["unshare", "-m", "bash", "-c", fill, "bash", "timeout", "30"] + node.arguments())
+        #expect(full.status == 1, "\(full.status) \(full.errors)")
+        #expect(full.errors.split(separator: "\n").count == 1, "\(full.errors)")
+    }
+
+    /// After SIGKILL a restart serves at once what was served last, and the serial never goes back.
+    @Test(.timeLimit(.minutes(2)))
+    func aKilledNodeGoesOnWhereItWas() async throws {
+        let fixture = try ControlNodeFixture()
+        var last: UInt32 = 0
+        for round in 0..<4 {
+            let node = try Daemon("serve", fixture.arguments(), directory: fixture.directory)
+            try await node.ready { try await fixture.serial() != nil }
+            if round > 0 { #expect(try await !fixture.members("web").isEmpty) }
+            try await node.ready {
+                try await fixture.members("web").count == 2
+                    && FileManager.default.fileExists(atPath: fixture.socket)
+            }
+            let id = ["s01", "s02", "s03"][round % 3]
+            let held = try await fixture.smurf("hold", id, "--for", "1s", "--reason", "test")
+            #expect(held.status == 0, "\(held.errors)")
+            try await Task.sleep(for: .milliseconds(300))
+            let serial = try #require(try await fixture.serial())
+            #expect(serial >= last)
+            last = serial
+            node.signal(SIGKILL)
+            _ = await node.finished()
+        }
+    }
+
+    @Test func operatorsMistakesChangeNothing() async throws {
+        let fixture = try ControlNodeFixture()
+        let node = try await fixture.start()
+        let cases: [([String], String)] = [
+            (["hold", "s99", "--reason", "x"], "there is no smurf 's99'"),
+            (["move", "s01", "wbe", "--reason", "x"], "there is no role 'wbe'"),
+            (["release", "s01"], "neither moved nor held"),
+        ]
+        for (words, said) in cases {
+            let result = try await run([Product.smurf] + words + ["--control", fixture.socket])
+            #expect(result.status == 2, "\(words): \(result.errors)")
+            #expect(result.errors.contains(said), "\(result.errors)")
+        }
+        let board = try await fixture.smurf("roles", "--json")
+        #expect(board.status == 0 && board.output.contains("\"zone\":\"smurf.example.test\""))
+        #expect(await node.stop() == 0)
+        let gone = try await fixture.smurf("roles")
+        #expect(gone.status == 1 && gone.errors.contains("no control node"))
+    }
+}
