@@ -105,12 +105,12 @@ let package = Package(
         .target(
             name: "Sink",
             dependencies: [
-                "Delivery", "DeliveryCore", "Farm",
+                "CEpoll", "CUnbound", "Delivery", "DeliveryCore", "Farm",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
-            swiftSettings: strict),
+            cSettings: gnuSource, swiftSettings: strict),
 
         .executableTarget(
             name: "smurf",
