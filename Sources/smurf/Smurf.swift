@@ -21,6 +21,7 @@ struct Smurf: AsyncParsableCommand {
             ServeCommand.self, MailingCommand.self, RolesCommand.self, MoveCommand.self,
             HoldCommand.self,
             ReleaseCommand.self,
-            HistoryCommand.self, SinkCommand.self, PolicyCommand.self, ZoneCommand.self,
+            HistoryCommand.self, SinkCommand.self, ExampleCommand.self, PolicyCommand.self,
+            ZoneCommand.self,
         ])
 }
