@@ -8,28 +8,18 @@ public struct SinkReport: Codable, Hashable, Sendable {
         public var reason: String
     }
 
-    /// What was sent back, and what came of it.
-    public struct Returned: Codable, Hashable, Sendable {
-        public var sent = 0
-        public var accepted = 0
-        public var failed = 0
-        public var retries = 0
-    }
-
     public var messages = 0
     public var distinctRecipients = 0
     /// Octets of content on the wire.
     public var bytes = 0
     /// `recipient Message-ID`, once per copy beyond the first.
     public var duplicates: [String] = []
+    /// The first thousand faults; `faults` counts them all.
     public var malformed: [Fault] = []
+    public var faults = 0
     /// Replies 5yz and 4yz to RCPT.
     public var rejected = 0
     public var deferred = 0
-    public var bounces = Returned()
-    public var clicks = Returned()
-    /// GETs by link scanners; `accepted` = answered by 2yz.
-    public var scans = Returned()
     /// From the first message to the last.
     public var seconds = 0.0
     /// Messages per second.
@@ -48,7 +38,7 @@ final class SinkTally: Sendable {
         var last = 0.0
     }
 
-    /// More faults are counted by nobody: the list is for people.
+    /// More faults are counted and not listed: the list is for people.
     static let mostFaults = 1000
     private let state = Mutex(State())
 
@@ -69,6 +59,7 @@ final class SinkTally: Sendable {
                 state.recipients.insert(recipient)
                 let copy = "\(recipient) \(messageID)"
                 if !state.seen.insert(copy).inserted { state.report.duplicates.append(copy) }
+                state.report.faults += faults.count
                 for reason in faults where state.report.malformed.count < SinkTally.mostFaults {
                     state.report.malformed.append(
                         .init(messageID: messageID, recipient: recipient, reason: reason))

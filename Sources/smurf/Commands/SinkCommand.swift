@@ -64,7 +64,7 @@ struct SinkCommand: AsyncParsableCommand {
 
     private func tell(_ result: SinkReport) throws {
         print("messages \(result.messages), recipients \(result.distinctRecipients)")
-        print("duplicates \(result.duplicates.count), malformed \(result.malformed.count)")
+        print("duplicates \(result.duplicates.count), malformed \(result.faults)")
         print("refused \(result.rejected), put off \(result.deferred)")
         print("octets \(result.bytes), \(Int(result.rate)) messages per second")
         for fault in result.malformed.prefix(10) {
