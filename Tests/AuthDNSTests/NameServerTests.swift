@@ -25,11 +25,13 @@ import ZoneFile
                 """))
     }
 
-    private func server(coalescing: Duration = .zero) throws -> NameServer {
+    private func server(
+        coalescing: Duration = .zero, idleTimeout: Duration = .seconds(20)
+    ) throws -> NameServer {
         let server = try NameServer(
             configuration: NameServerConfiguration(
                 listen: [(.v4(0x7F00_0001), 0)], stateDirectory: directory.path, workers: 2,
-                coalescing: coalescing),
+                coalescing: coalescing, idleTimeout: idleTimeout),
             zone: zone(), logger: Logger(label: "test"))
         server.start()
         return server
@@ -141,6 +143,23 @@ import ZoneFile
         let client = try client(server)
         client.send(Question.bytes("smtp-out.f.test", 1))
         #expect((2...6).contains(try answers(client.receive())))
+    }
+
+    /// Octets without a whole query do not keep a connection.
+    @Test func aTricklingClientIsIdle() throws {
+        let server = try server(idleTimeout: .seconds(1))
+        defer { server.stop() }
+        let client = try client(server, stream: true)
+        let query = Question.framed(Question.bytes("f.test", 6))
+        client.send(query)
+        #expect(client.receive() != nil)
+        // Its end is seen as such: the server closes while half a query stands.
+        for octet in query.prefix(20) {
+            client.send([octet])
+            Thread.sleep(forTimeInterval: 0.2)
+        }
+        client.send(Array(query.dropFirst(20)))
+        #expect(client.receive() == nil)
     }
 
     @Test func restartServesWhatWasServedBefore() throws {

@@ -109,7 +109,8 @@ final class StreamWorker: @unchecked Sendable {
             keeps = false
         }
         keeps = keeps && connection.flush(to: descriptor) && !connection.isMalformed
-        connection.lastActive = seconds()
+        // Octets alone do not count: who trickles them is idle (RFC 7766 section 6.2.3).
+        if connection.hasMoved { connection.lastActive = seconds() }
         let wanted = EPOLLIN.rawValue | (connection.unsent.isEmpty ? 0 : EPOLLOUT.rawValue)
         if keeps && wanted != connection.watched {
             watch(poll, descriptor, EPOLL_CTL_MOD, wanted)
@@ -160,10 +161,19 @@ struct StreamConnection {
     var lastActive: Int
     var watched = EPOLLIN.rawValue
     var unsent: [UInt8] = []
+    /// Whether a whole query was taken or octets of answers left since this was last asked.
+    var hasMoved: Bool {
+        mutating get {
+            defer { moved = false }
+            return moved
+        }
+    }
+
     /// The client spoke of a message that no DNS query can be.
     private(set) var isMalformed = false
     private var received: [UInt8] = []
     private var taken = 0
+    private var moved = false
 
     init(client: [UInt8], now: Int) {
         self.client = client
@@ -195,6 +205,7 @@ struct StreamConnection {
         }
         guard received.count - taken >= 2 + length else { return nil }
         defer { taken += 2 + length }
+        moved = true
         return Array(received[(taken + 2)..<(taken + 2 + length)])
     }
 
@@ -207,6 +218,7 @@ struct StreamConnection {
             }
             guard count > 0 else { return errno == EAGAIN || errno == EINTR }
             unsent.removeFirst(count)
+            moved = true
         }
         return true
     }
