@@ -23,7 +23,10 @@ import Testing
                 "set -em\ncd \(directory.path)\n"
                 + ["Examples", "Zones", ".build"].map {
                     "ln -sfn \(Product.root)/\($0) \($0)\n"
-                }.joined() + block
+                }.joined()
+                // A machine that runs all tests at once needs more patience than a person's.
+                + block.replacing("sleep 3", with: "sleep 15").replacing(
+                    "sleep 1\n", with: "sleep 5\n")
             let result = try await run(["bash", "-c", script])
             #expect(result.status == 0, "\(block)\n\(result.output)\n\(result.errors)")
             if block.contains("smurf serve") {
