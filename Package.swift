@@ -157,10 +157,12 @@ let package = Package(
         .testTarget(
             name: "DeliveryTests",
             dependencies: [
-                "Delivery", "DeliveryCore", "Farm", "FarmProtocol", "Sink", "TestSupport",
+                "AuthDNS", "AuthDNSCore", "Delivery", "DeliveryCore", "Farm", "FarmProtocol",
+                "Sink", "TestSupport", "ZoneFile",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
