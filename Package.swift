@@ -158,7 +158,8 @@ let package = Package(
         .testTarget(
             name: "DeliveryTests",
             dependencies: [
-                "Delivery", "DeliveryCore", "Farm", "FarmProtocol", "Sink", "TestSupport",
+                "AuthDNS", "AuthDNSCore", "Delivery", "DeliveryCore", "Farm", "FarmProtocol",
+                "Sink", "TestSupport", "ZoneFile",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
