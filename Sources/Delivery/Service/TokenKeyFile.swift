@@ -40,7 +40,8 @@ public enum TokenKeyFile {
 
     private static func make(_ path: String) throws {
         var random = SystemRandomNumberGenerator()
-        let digits = (0..<64).map { _ in String(UInt8.random(in: 0...15, using: &random), radix: 16) }
+        let digits = (0..<64).map { _ in String(UInt8.random(in: 0...15, using: &random), radix: 16)
+        }
         let file = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL, 0o600)
         guard file >= 0 else {
             throw TokenKeyError("cannot make '\(path)': \(unsafe String(cString: strerror(errno)))")

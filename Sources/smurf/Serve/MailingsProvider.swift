@@ -47,7 +47,8 @@ extension ControlProvider {
         else {
             throw RPCError(
                 code: .invalidArgument,
-                message: "a mailing's name has 1…128 octets, no control characters, and is no number")
+                message:
+                    "a mailing's name has 1…128 octets, no control characters, and is no number")
         }
         let identity = deliveries.identity(name: name, listID: head.listID, from: head.from)
         do throws(TemplateRefusal) {

@@ -4,6 +4,7 @@ import Foundation
 import Logging
 import NIOCore
 import NIOPosix
+import SwiftProtobuf
 import Synchronization
 
 /// What an agent is at: the role service it runs, started and stopped as ordered, and what it reports of it.

@@ -1,4 +1,4 @@
-public import Farm
+import Farm
 import FarmProtocol
 import Foundation
 import GRPCCore
@@ -18,8 +18,10 @@ public final class SmurfAgent: Sendable {
     private let work: AgentWork
     private let spool: FeedbackSpool
     private let sequence = Mutex<UInt64>(0)
-    private let orders: AsyncStream<Smurffarm_V1_RoleOrder>
-    private let inbox: AsyncStream<Smurffarm_V1_RoleOrder>.Continuation
+    private let newest = Mutex<Smurffarm_V1_RoleOrder?>(nil)
+    /// Says that `newest` is to be followed.
+    private let orders: AsyncStream<Void>
+    private let bell: AsyncStream<Void>.Continuation
 
     /// Opens the feedback spool.
     /// - Throws: when the data directory cannot be used.
@@ -28,8 +30,7 @@ public final class SmurfAgent: Sendable {
         self.logger = logger
         spool = try FeedbackSpool(directory: configuration.dataDirectory)
         work = AgentWork(configuration, run: runNumber, spool: spool, logger: logger)
-        // Only the newest order matters.
-        (orders, inbox) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (orders, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Works until the task is cancelled; then finishes what is under way and closes its listeners.
@@ -38,7 +39,7 @@ public final class SmurfAgent: Sendable {
             group.addTask { await self.keepAttending() }
             group.addTask { await self.keepDepositing() }
             group.addTask {
-                for await order in self.orders { await self.follow(order) }
+                for await _ in self.orders { await self.followNewest() }
             }
         }
         await work.end()
@@ -74,7 +75,10 @@ public final class SmurfAgent: Sendable {
                 }
             },
             onResponse: { response in
-                for try await order in response.messages { self.inbox.yield(order) }
+                for try await order in response.messages {
+                    self.newest.withLock { $0 = order }
+                    self.bell.yield()
+                }
             })
     }
 
@@ -87,12 +91,11 @@ public final class SmurfAgent: Sendable {
         }
     }
 
-    /// Follows an order, again every second while a listener cannot be started.
-    private func follow(_ order: Smurffarm_V1_RoleOrder) async {
-        guard await !work.follow(order) else { return }
+    /// Follows the newest order, again every second while a listener cannot be started.
+    private func followNewest() async {
+        guard let order = newest.withLock({ $0 }), await !work.follow(order) else { return }
         try? await Task.sleep(for: .seconds(1))
-        // The buffer holds one order: a newer one is not driven out, since it would have been read first.
-        if !Task.isCancelled { inbox.yield(order) }
+        bell.yield()
     }
 
     private func report() async -> Smurffarm_V1_AgentReport {
@@ -105,7 +108,7 @@ public final class SmurfAgent: Sendable {
         report.addresses = configuration.addresses.map(\.description)
         report.sequence = number
         report.run = runNumber
-        report.feedbackBacklog = UInt64(clamping: await spool.backlog)
+        report.feedbackBacklog = UInt64(clamping: spool.backlog)
         report.load = AgentWork.loadAverage
         return report
     }
@@ -156,7 +159,7 @@ public final class SmurfAgent: Sendable {
 
     /// - Returns: false when nothing waits.
     private func deposit(_ registry: RegistryClient, _ options: CallOptions) async throws -> Bool {
-        let items = await spool.pending(limit: Self.depositSize)
+        let items = spool.pending(limit: Self.depositSize)
         guard !items.isEmpty else { return false }
         var options = options
         options.timeout = .seconds(30)
@@ -165,15 +168,34 @@ public final class SmurfAgent: Sendable {
             $0.items = items.map { Smurffarm_V1_Feedback($0.sequence, $0.feedback) }
         }
         let receipt = try await registry.deposit(batch, options: options)
-        try await spool.acknowledge(upTo: receipt.upTo)
+        spool.acknowledge(upTo: receipt.upTo)
         return true
     }
 
     /// Hands over what is left, if the control node is there; what is not stays on disk.
     private func depositRest() async {
-        guard await spool.backlog > 0 else { return }
+        guard spool.backlog > 0 else { return }
         try? await withControlNode { registry, options in
             while try await self.deposit(registry, options) {}
+        }
+    }
+}
+
+extension Smurffarm_V1_Feedback {
+    init(_ sequence: UInt64, _ feedback: AgentFeedback) {
+        self = .with {
+            $0.sequence = sequence
+            $0.kind =
+                switch feedback.kind {
+                case .bounce: .bounce
+                case .unsubscribe: .unsubscribe
+                case .complaint: .complaint
+                }
+            $0.mailing = feedback.mailing
+            $0.recipient = feedback.recipient
+            $0.status = feedback.status
+            $0.diagnostic = feedback.diagnostic
+            $0.unixSeconds = feedback.unixTime
         }
     }
 }

@@ -12,12 +12,15 @@ final class FeedProvider: Smurffarm_V1_Feed.SimpleServiceProtocol {
     private let rows: HeldRows
     private let sender: RelaySender
     private let keys: @Sendable () -> [[UInt8]]
-    private let mailings = Mutex<[UInt32: (offer: Smurffarm_V1_TemplateOffer, loaded: LoadedMailing)]>(
+    private let mailings = Mutex<
+        [UInt32: (offer: Smurffarm_V1_TemplateOffer, loaded: LoadedMailing)]
+    >(
         [:])
 
     /// - Parameter keys: the farm's token keys as of now; the first signs.
     init(
-        smurf: String, rows: HeldRows, sender: RelaySender, keys: @escaping @Sendable () -> [[UInt8]]
+        smurf: String, rows: HeldRows, sender: RelaySender,
+        keys: @escaping @Sendable () -> [[UInt8]]
     ) {
         self.smurf = smurf
         self.rows = rows

@@ -62,7 +62,8 @@ final class FeedService: RoleService {
                 _ = try await server.listeningAddress
             } catch {
                 await stop(grace: .zero)
-                throw ListenerError("cannot listen for the feed on \(address) port \(port): \(error)")
+                throw ListenerError(
+                    "cannot listen for the feed on \(address) port \(port): \(error)")
             }
         }
         tasks.add { [rows, sender] in

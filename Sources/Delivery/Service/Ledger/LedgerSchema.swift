@@ -8,7 +8,8 @@ enum LedgerSchema {
         migrator.registerMigration("2") { db in
             // Which run of an agent holds the leases of its smurf.
             try db.execute(
-                sql: "CREATE TABLE holder (smurf TEXT PRIMARY KEY, run TEXT NOT NULL) WITHOUT ROWID")
+                sql: "CREATE TABLE holder (smurf TEXT PRIMARY KEY, run TEXT NOT NULL) WITHOUT ROWID"
+            )
         }
         return migrator
     }

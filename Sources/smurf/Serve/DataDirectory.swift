@@ -19,7 +19,8 @@ final class DataDirectoryLock: Sendable {
             close(file)
             throw ControlNodeError(
                 description: "the data directory '\(directory)' is in use"
-                    + (holder.isEmpty ? "" : " by process \(holder)") + ": give each its own --data")
+                    + (holder.isEmpty ? "" : " by process \(holder)") + ": give each its own --data"
+            )
         }
         ftruncate(file, 0)
         let line = Data("\(getpid())\n".utf8)
@@ -27,6 +28,25 @@ final class DataDirectoryLock: Sendable {
     }
 
     deinit { close(file) }
+}
+
+/// The directory for what must survive a restart.
+enum DataDirectory {
+    /// Makes it, for its owner alone, unless it is there.
+    /// - Throws: after a note on standard error.
+    static func prepare(_ path: String) throws {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path, withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw Report.failure(
+                "cannot make the data directory '\(path)': \(error.localizedDescription)")
+        }
+        guard FileManager.default.isWritableFile(atPath: path) else {
+            throw Report.failure("the data directory '\(path)' is not writable")
+        }
+    }
 }
 
 private func reason(_ number: Int32) -> String { unsafe String(cString: strerror(number)) }
