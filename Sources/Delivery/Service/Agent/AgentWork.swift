@@ -106,8 +106,28 @@ actor AgentWork {
     private func service(for order: Smurffarm_V1_RoleOrder) -> (any RoleService)? {
         switch order.service {
         case "smtp-out": outbound(order)
+        case "smtp-in": inbound(order)
+        case "web": web(order)
         default: nil
         }
+    }
+
+    private func inbound(_ order: Smurffarm_V1_RoleOrder) -> any RoleService {
+        let desk = BounceDesk(
+            zone: order.zone, bounceDomain: order.bounceDomain, hostName: hostName, spool: spool,
+            people: PostmasterMail(directory: configuration.dataDirectory), counters: counters,
+            keys: { [weak self] in self?.tokenKeys ?? [] })
+        return BounceListener(
+            listen: configuration.listen(configuration.smtpPort), desk: desk, group: group)
+    }
+
+    private func web(_ order: Smurffarm_V1_RoleOrder) -> any RoleService {
+        let listening = UnsubscribeListener.Configuration(
+            listen: configuration.listen(configuration.webPort))
+        let desk = UnsubscribeDesk(
+            base: listening.base, spool: spool, counters: counters,
+            keys: { [weak self] in self?.tokenKeys ?? [] })
+        return UnsubscribeListener(listening, desk: desk, group: group, logger: logger)
     }
 
     private var hostName: String {
@@ -127,10 +147,16 @@ actor AgentWork {
         let feed = FeedService.Configuration(
             smurf: configuration.id.name, listen: configuration.listen(configuration.feedPort),
             certificate: configuration.certificate, relay: relay)
-        return FeedService(
-            feed, rows: rows, group: group, logger: logger,
-            keys: { [weak self] in self?.tokenKeys ?? [] },
-            sent: { [counters] in counters.addSent() })
+        let sent: @Sendable () -> Void = { [counters] in counters.addSent() }
+        return OutboundService(
+            feed: FeedService(
+                feed, rows: rows, group: group, logger: logger,
+                keys: { [weak self] in self?.tokenKeys ?? [] }, sent: sent),
+            submission: SubmissionListener(
+                SubmissionListener.Configuration(
+                    listen: configuration.listen(configuration.submissionPort),
+                    hostName: hostName, allowed: configuration.submitters, relay: relay),
+                group: group, logger: logger, sent: sent))
     }
 
     /// As the last order said.

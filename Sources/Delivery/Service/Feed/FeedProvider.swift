@@ -112,7 +112,7 @@ final class FeedProvider: Smurffarm_V1_Feed.SimpleServiceProtocol {
         }
         sender.send(
             batch.filter { fresh.contains($0.recipient) }.map {
-                DeliveryJob(mailing: loaded, epoch: chunk.epoch, row: $0)
+                DeliveryJob(.row($0, of: loaded, epoch: chunk.epoch))
             })
     }
 }
@@ -143,9 +143,10 @@ extension Smurffarm_V1_MailingIdentity {
 }
 
 extension Smurffarm_V1_Outcome {
-    init(_ report: DeliveryReport) {
+    /// - Parameter recipient: the row's number.
+    init(_ report: DeliveryReport, of recipient: UInt32) {
         self = .with {
-            $0.recipient = report.job.row.recipient
+            $0.recipient = recipient
             $0.reply = report.text
             $0.verdict =
                 switch report.verdict {

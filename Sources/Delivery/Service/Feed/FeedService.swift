@@ -1,3 +1,4 @@
+import DeliveryCore
 import Farm
 import FarmProtocol
 import GRPCCore
@@ -37,10 +38,10 @@ final class FeedService: RoleService {
         self.rows = rows
         self.logger = logger
         let sender = RelaySender(configuration.relay, group: group, logger: logger) { report in
+            guard case .row(let row, let mailing, let epoch) = report.job.content else { return }
             if report.verdict == .accepted { sent() }
             rows.note(
-                Smurffarm_V1_Outcome(report), mailing: report.job.mailing.id,
-                epoch: report.job.epoch)
+                Smurffarm_V1_Outcome(report, of: row.recipient), mailing: mailing.id, epoch: epoch)
         }
         self.sender = sender
         let provider = FeedProvider(

@@ -28,14 +28,48 @@ final class LoadedMailing: Sendable {
     }
 }
 
-/// One row to be sent under a lease. It is rendered when a connection has room for it, and not before.
+/// One message to be sent to one recipient. It is rendered when a connection has room for it, and not before.
 struct DeliveryJob: Sendable {
-    let mailing: LoadedMailing
-    /// Of the lease.
-    let epoch: UInt64
-    let row: RowBatch.Row
+    enum Content: Sendable {
+        /// A row under a lease of this epoch.
+        case row(RowBatch.Row, of: LoadedMailing, epoch: UInt64)
+        /// A message that somebody submitted: dot-stuffed, ending by CRLF.
+        case message(Submission)
+    }
+
+    struct Submission: Sendable {
+        /// The submitter's own number.
+        var number: UInt64
+        var sender: String
+        var recipient: String
+        var content: [UInt8]
+    }
+
+    let content: Content
     /// Connections that were lost before the relay answered anything to it.
     var losses = 0
+
+    init(_ content: Content) { self.content = content }
+
+    /// A serialised mailbox.
+    var recipient: String {
+        switch content {
+        case .row(let row, _, _): String(decoding: row.address, as: UTF8.self)
+        case .message(let message): message.recipient
+        }
+    }
+
+    /// Puts the message into `octets`, dot-stuffed, in place of what is there.
+    /// - Returns: the envelope sender.
+    func render(into octets: inout [UInt8]) throws(RenderError) -> String {
+        switch content {
+        case .row(let row, let mailing, _): return try mailing.render(row, into: &octets)
+        case .message(let message):
+            octets.removeAll(keepingCapacity: true)
+            octets.append(contentsOf: message.content)
+            return message.sender
+        }
+    }
 }
 
 /// How a job ended.

@@ -99,7 +99,7 @@ final class RelayConnection: ChannelInboundHandler {
     private func send(_ job: DeliveryJob, _ context: ChannelHandlerContext) {
         let sender: String
         do {
-            sender = try job.mailing.render(job.row, into: &rendered)
+            sender = try job.render(into: &rendered)
         } catch {
             let report = DeliveryReport(job: job, verdict: .unrenderable, text: error.description)
             return events.finished(report)
@@ -108,7 +108,7 @@ final class RelayConnection: ChannelInboundHandler {
         inHand[nextID] = (job, context.channel.allocator.buffer(bytes: rendered))
         let message = SMTPClient.Message(
             id: nextID, sender: sender,
-            recipients: [String(decoding: job.row.address, as: UTF8.self)], size: rendered.count,
+            recipients: [job.recipient], size: rendered.count,
             isEightBit: rendered.contains { $0 >= 0x80 })
         perform(client.enqueue(message, at: now(context)), context, flush: false)
     }
