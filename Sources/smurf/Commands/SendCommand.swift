@@ -38,12 +38,17 @@ struct SendCommand: AsyncParsableCommand {
     @OptionGroup var control: ControlConnection
 
     func run() async throws {
+        let view = try await handOver()
+        guard wait else { return try finish(view) }
+        try finish(try await follow(view.mailing))
+    }
+
+    /// Checks every row and hands the mailing to the control node, which sends it from then on.
+    func handOver() async throws -> Smurffarm_V1_MailingView {
         let mailing = try CheckedMailing(
             template: template, recipients: recipients, identity: trialIdentity)
         try report(mailing)
-        let view = try await submit(mailing)
-        guard wait else { return try finish(view) }
-        try finish(try await follow(view.mailing))
+        return try await submit(mailing)
     }
 
     /// What rows are tried with: whether a value fits does not depend on the farm's names, and the control

@@ -22,6 +22,7 @@ struct OutboundService: RoleService {
     var activity: RoleActivity {
         let (own, others) = (feed.activity, submission.activity)
         return RoleActivity(
-            isReady: own.isReady && others.isReady, connections: own.connections + others.connections)
+            isReady: own.isReady && others.isReady,
+            connections: own.connections + others.connections)
     }
 }

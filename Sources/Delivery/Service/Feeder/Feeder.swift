@@ -169,6 +169,7 @@ public actor Feeder {
                     logger.warning("\(smurf) is gone: \(count) rows go to others")
                 }
             } catch {
+                if Task.isCancelled { return }
                 logger.error("cannot take leases back: \(error)")
             }
         }

@@ -50,7 +50,8 @@ final class SMTPListener: Sendable {
             } catch {
                 await stop(grace: .zero)
                 throw ListenerError(
-                    "cannot listen for \(configuration.purpose) on \(address) port \(port): \(error)")
+                    "cannot listen for \(configuration.purpose) on \(address) port \(port): \(error)"
+                )
             }
             state.withLock { $0.listening.append(channel) }
         }

@@ -74,7 +74,8 @@ final class SubmissionDesk: SMTPDesk {
     func stop(grace: Duration) async { await sender.finish(grace: grace) }
 
     func greet(_ client: SMTPPeer) -> SMTPReply? {
-        if let address = client.address, configuration.allowed.contains(where: { $0.contains(address) })
+        if let address = client.address,
+            configuration.allowed.contains(where: { $0.contains(address) })
         {
             return nil
         }

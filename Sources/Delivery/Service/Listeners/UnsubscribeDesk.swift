@@ -48,7 +48,8 @@ struct UnsubscribeDesk: HTTPResponder {
         case .notFound: return Self.unknown(self)
         case .badRequest:
             return page(
-                .badRequest, UnsubscribePage.plain("This form is not understood; open the link again."))
+                .badRequest,
+                UnsubscribePage.plain("This form is not understood; open the link again."))
         case .methodNotAllowed:
             var response = page(.methodNotAllowed, UnsubscribePage.plain("Use GET or POST."))
             response.headers[.allow] = "GET, HEAD, POST"
@@ -94,7 +95,8 @@ struct UnsubscribeDesk: HTTPResponder {
         let bytes = ByteBuffer(string: html)
         var headers: HTTPFields = [
             .contentType: "text/html; charset=utf-8", .cacheControl: "no-store",
-            .contentSecurityPolicy: "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
+            .contentSecurityPolicy:
+                "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
             .xContentTypeOptions: "nosniff",
         ]
         headers[Self.referrerPolicy] = "no-referrer"

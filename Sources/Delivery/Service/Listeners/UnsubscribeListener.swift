@@ -37,7 +37,7 @@ final class UnsubscribeListener: RoleService {
         self.group = group
         var logger = logger
         // Hummingbird's own lines at start and stop are of no use to operators.
-        logger.logLevel = .error
+        logger.logLevel = .critical
         self.logger = logger
     }
 
