@@ -258,7 +258,7 @@ public actor RoleSchedulerService {
             state.smurfs[id].map { record in
                 Board.SmurfLine(
                     id: id, record: record, isHeld: record.override?.kind == .hold,
-                    isUp: planner.isUp(id), secondsInState: now.since(record.since).inSeconds,
+                    isUp: planner.isFit(id), secondsInState: now.since(record.since).inSeconds,
                     connections: health[id]?.connections ?? 0, rate: meters[id]?.rate(at: now) ?? 0)
             }
         }
