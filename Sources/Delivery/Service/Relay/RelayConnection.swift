@@ -109,7 +109,7 @@ final class RelayConnection: ChannelInboundHandler {
         let message = SMTPClient.Message(
             id: nextID, sender: sender,
             recipients: [job.recipient], size: rendered.count,
-            isEightBit: rendered.contains { $0 >= 0x80 })
+            isEightBit: CompiledTemplate.isEightBit(rendered))
         perform(client.enqueue(message, at: now(context)), context, flush: false)
     }
 
