@@ -8,8 +8,8 @@ final class FarmFixture {
         var agents = 2
         /// Networks whose clients the submission listeners take; the agents' default when empty.
         var allow: [String] = []
-        /// Messages a second and agent; unlimited when nil.
-        var rate: Int?
+        /// Milliseconds before each reply of the receiver.
+        var delay = 0
         /// Where agents hand mail on; the receiver when nil.
         var relay: (address: String, port: UInt16)?
         /// Address of the name server on port 53; loopback with a free port when nil.
@@ -87,7 +87,7 @@ final class FarmFixture {
             [
                 Product.smurf, "sink", "--listen", "127.0.0.1:\(sinkPort)",
                 "--dns", "\(dns.address):\(dns.port)", "--bounce", "0%", "--unsubscribe", "0%",
-                "--mx-port", "\(smtpPort)", "--report", reportPath,
+                "--mx-port", "\(smtpPort)", "--report", reportPath, "--delay", "\(settings.delay)",
             ] + (settings.keepsMail ? ["--keep", mailDirectory] : []), directory: directory)
         self.sink = sink
         let port = sinkPort
@@ -121,7 +121,6 @@ final class FarmFixture {
             "--web-port", "\(webPort)",
         ]
         for network in settings.allow { arguments += ["--allow", network] }
-        if let rate = settings.rate { arguments += ["--rate", "\(rate)"] }
         let agent = try Daemon(FarmFixture.id(number), arguments, directory: directory)
         if number <= agents.count { agents[number - 1] = agent } else { agents.append(agent) }
     }
@@ -164,7 +163,7 @@ final class FarmFixture {
             priority: 1
             min: \(settings.agents)
           smtp-in:
-            names: {smtp-in: A, bounce: MX 10 smtp-in}
+            names: {smtp-in: A, bounce: MX 10}
             priority: 2
             min: 0
 

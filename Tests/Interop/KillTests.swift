@@ -13,7 +13,7 @@ extension InteropTests {
         func nobodyIsLostWhenAnAgentAndTheControlNodeAreKilled() async throws {
             var settings = FarmFixture.Settings()
             settings.network = 14
-            settings.rate = 100
+            settings.delay = 20
             settings.keepsMail = true
             let farm = try FarmFixture(settings)
             try await farm.start()

@@ -42,10 +42,11 @@ final class PostfixServer {
         try directory.write("conf/main.cf", PostfixServer.main(settings, directory))
         try directory.write("conf/master.cf", PostfixServer.master(settings))
         let isolation = try PostfixServer.isolation(settings, directory)
-        // `master` itself instead of `postfix start-fg`: then the process id is the one to signal.
+        // `master` becomes the leader of a session, which the leader of a process group cannot: so it is a
+        // child of the shell, and dies with it.
         let command =
             "\(isolation) postfix -c \(configuration) check && "
-            + "exec /usr/lib/postfix/sbin/master -c \(configuration) -s"
+            + "setpriv --pdeathsig TERM /usr/lib/postfix/sbin/master -c \(configuration) -s; exit $?"
         daemon = try Daemon(
             settings.name, ["unshare", "-m", "bash", "-c", command], directory: directory,
             environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"])

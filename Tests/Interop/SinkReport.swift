@@ -11,7 +11,7 @@ struct SinkReport {
     init(path: String) throws {
         let data = try Data(contentsOf: URL(fileURLWithPath: path))
         guard let values = try JSONSerialization.jsonObject(with: data) as? [String: Any],
-            let accepted = values["accepted"] as? Int,
+            let accepted = values["messages"] as? Int,
             let duplicates = values["duplicates"] as? [String]
         else { throw Failure("\(path): \(String(decoding: data, as: UTF8.self))") }
         self.accepted = accepted
