@@ -11,6 +11,10 @@ struct FarmSimulation {
     var demand = Demand()
     var now = Moment(seconds: 1000)
     var down: Set<SmurfID> = []
+    /// Up, and say that their listeners are not.
+    var unready: Set<SmurfID> = []
+    /// Since when each member has said in every report that it is not ready for the role it serves.
+    private(set) var unreadySince: [SmurfID: Moment] = [:]
     var published: Membership?
     let ids: [SmurfID]
 
@@ -27,8 +31,13 @@ struct FarmSimulation {
     mutating func report(connections: (SmurfID) -> Int = { _ in 0 }) {
         for id in ids where !down.contains(id) {
             health[id] = Health(
-                heard: now, ready: true, role: state.smurfs[id]?.role,
+                heard: now, ready: !unready.contains(id), role: state.smurfs[id]?.role,
                 connections: connections(id), load: 0, work: 0)
+            if case .serving? = state.smurfs[id]?.state, unready.contains(id) {
+                unreadySince[id] = unreadySince[id] ?? now
+            } else {
+                unreadySince[id] = nil
+            }
         }
     }
 

@@ -23,8 +23,8 @@ struct InvariantCheck {
             switch (action.from, action.to) {
             case (.idle, .warming): true
             case (.serving, .draining):
-                action.why != "dead" && action.why != "role is gone"
-                    && !action.why.hasPrefix("held")
+                !action.why.hasPrefix("dead") && action.why != "role is gone"
+                    && !action.why.hasPrefix("held") && !action.why.hasPrefix("forbidden")
             default: false
             }
         }
@@ -89,6 +89,27 @@ struct InvariantCheck {
         return broken
     }
 
+    /// I13: nobody warms up for longer than the law lets it, nor serves after it was not ready for the
+    /// time that makes it dead. One tick of at most three seconds is between the limit and its notice.
+    func waits() -> [String] {
+        let slack = Duration.seconds(3)
+        return plan.state.ids.compactMap { id -> String? in
+            guard let record = plan.state.smurfs[id] else { return nil }
+            switch record.state {
+            case .warming(let role):
+                let age = simulation.now.since(record.since)
+                let limit = (policy[role]?.warm ?? .zero) + policy.guards.deadAfter
+                return age > limit + slack ? "I13: \(id) warms up for \(age)" : nil
+            case .serving:
+                guard let since = simulation.unreadySince[id] else { return nil }
+                let age = simulation.now.since(since)
+                return age > policy.guards.deadAfter + slack + slack
+                    ? "I13: \(id) serves, not ready for \(age)" : nil
+            case .joining, .idle, .draining, .quarantined: return nil
+            }
+        }
+    }
+
     /// I5: nobody goes idle before the caches forgot the address.
     private func drainsAreFull() -> [String] {
         plan.actions.compactMap { action in
@@ -116,7 +137,7 @@ struct InvariantCheck {
     private func floorsAreKept() -> [String] {
         voluntary.compactMap { action in
             guard case .serving(let role) = action.from, !action.why.hasPrefix("moved"),
-                view.isUp(action.smurf)
+                view.isFit(action.smurf)
             else { return nil }
             let target = plan.explanation.first { $0.role == role }?.target ?? 0
             let floor = min(policy[role]?.min ?? 0, target)
@@ -148,6 +169,7 @@ struct InvariantCheck {
             let now = new.records.first { $0.owner == records.owner && $0.kind == records.kind }
             if now?.members.isEmpty ?? true { broken.append("I11: \(records.owner) became empty") }
         }
+        broken += answeredButNotReady(new, simulation)
         if let old {
             var same = new
             same.version = old.version
@@ -156,5 +178,30 @@ struct InvariantCheck {
             }
         }
         return broken
+    }
+
+    /// I13: beside healthy members, nobody is answered who has not been ready for a third of the time
+    /// that makes it dead; all of them are only in panic or when nobody else is left.
+    private static func answeredButNotReady(
+        _ view: Membership, _ simulation: FarmSimulation
+    ) -> [String] {
+        view.records.flatMap { records -> [String] in
+            let serving = simulation.state.ids.filter {
+                simulation.state.smurfs[$0]?.state.description == "serving \(records.owner)"
+            }
+            let late = serving.filter { id in
+                simulation.unreadySince[id].map {
+                    simulation.now.since($0) > simulation.policy.guards.downAfter
+                } ?? false
+            }
+            let isPanic =
+                Double(serving.count - late.count)
+                < simulation.policy.guards.panicBelow * Double(serving.count)
+            // Silent members count towards panic as well; only what is certain is complained about.
+            guard !isPanic, simulation.down.isDisjoint(with: serving) else { return [] }
+            return records.members.filter(late.contains).map {
+                "I13: \($0) is answered for \(records.owner), long not ready"
+            }
+        }
     }
 }

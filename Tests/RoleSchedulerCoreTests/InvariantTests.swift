@@ -20,7 +20,7 @@ import Testing
                 let plan = simulation.tick(
                     .milliseconds(Int.random(in: 200...3000, using: &random)))
                 let check = InvariantCheck(simulation: simulation, before: before, plan: plan)
-                for broken in check.broken() {
+                for broken in check.broken() + check.waits() {
                     Issue.record("farm \(farm), tick \(tick): \(broken)")
                     return
                 }
@@ -42,6 +42,7 @@ import Testing
             for _ in 0..<20 { InvariantTests.disturb(&farm, &random) }
             farm.down = []
             for id in farm.ids { farm.state.smurfs[id]?.override = nil }
+            let broken = farm.unready
             let signals = Dictionary(
                 uniqueKeysWithValues: ["a", "b", "c", "d"].map {
                     ($0, Double.random(in: 0...30, using: &random))
@@ -51,6 +52,12 @@ import Testing
                 for (name, value) in signals { farm.demand.note(name, value, at: farm.now) }
                 let plan = farm.tick()
                 #expect(plan.actions.isEmpty, "\(plan.actions) with \(farm.policy)")
+            }
+            for (id, record) in farm.state.smurfs {
+                guard let role = record.role else { continue }
+                #expect(
+                    !broken.contains(id), "I13: \(id), which is never ready, is \(record.state)")
+                #expect(farm.policy.allows(id, role), "I4: \(id) still is \(record.state)")
             }
         }
     }
@@ -135,6 +142,23 @@ import Testing
         }
         if Int.random(in: 0..<40, using: &random) == 0 {
             farm.down = Set(farm.ids.filter { _ in Bool.random(using: &random) })
+        }
+        if Int.random(in: 0..<12, using: &random) == 0,
+            let id = farm.ids.randomElement(using: &random)
+        {
+            if farm.unready.contains(id) {
+                farm.unready.remove(id)
+            } else {
+                farm.unready.insert(id)
+            }
+        }
+        if Int.random(in: 0..<60, using: &random) == 0,
+            let index = farm.policy.members.indices.randomElement(using: &random),
+            let rule = farm.policy.roles.randomElement(using: &random)
+        {
+            let isPin = Bool.random(using: &random)
+            farm.policy.members[index].pin = isPin ? rule.role : nil
+            farm.policy.members[index].not = isPin ? [] : [rule.role]
         }
         if Int.random(in: 0..<30, using: &random) == 0,
             let id = farm.ids.randomElement(using: &random),

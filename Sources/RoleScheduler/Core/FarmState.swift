@@ -18,6 +18,9 @@ public struct FarmState: Hashable, Sendable {
     public var lastMembers: [Role: [SmurfID]] = [:]
     /// Since when each machine that left a sending role may still have mail under way.
     public var departedSenders: [SmurfID: Moment] = [:]
+    /// When this state was taken up again from disk; nil for one that was never saved. Machines that
+    /// were not heard since are awaited for `Guards.deadAfter`.
+    public var resumed: Moment?
 
     public init() {}
 
@@ -37,11 +40,14 @@ public struct SmurfRecord: Hashable, Sendable {
     public var state: State
     /// When it came into this state.
     public var since: Moment
-    /// When it was last seen down after being up; nil while it is up.
+    /// When it was last seen down (silent, or not ready) after being fit; nil while it is fit.
     public var downSince: Moment?
+    /// Since when it has said in every report that it is not ready for the role it serves; silence in
+    /// between changes nothing.
+    public var unreadySince: Moment?
     /// An operator's word; it ends by itself.
     public var override: Override?
-    /// Times it fell from serving because it was dead.
+    /// Times it fell from serving because it was dead, or never got ready to serve.
     public var falls: Int
     /// Why it is where it is.
     public var reason: String
@@ -51,6 +57,7 @@ public struct SmurfRecord: Hashable, Sendable {
         state = .joining
         self.since = since
         downSince = nil
+        unreadySince = nil
         override = nil
         falls = 0
         reason = "joined"

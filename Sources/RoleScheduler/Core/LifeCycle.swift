@@ -3,7 +3,7 @@ import Farm
 /// What time alone does to machines: they join, come into service, finish draining, die and recover.
 /// At most one change per machine and plan; nothing here looks at demand.
 extension Planner {
-    /// Falls from serving, within any time, after which a machine needs an operator.
+    /// Falls from serving or warming, within any time, after which a machine needs an operator.
     static let fallsUntilQuarantine = 5
 
     mutating func live() {
@@ -23,7 +23,15 @@ extension Planner {
     }
 
     private mutating func noteHealth(_ id: SmurfID) {
-        if isUp(id) {
+        if case .serving(let role)? = record(id)?.state, !isReady(id, role) {
+            // A report that says so is needed: silence is told apart by `isUp`.
+            if isUp(id), health[id] != nil, record(id)?.unreadySince == nil {
+                state.smurfs[id]?.unreadySince = now
+            }
+        } else {
+            state.smurfs[id]?.unreadySince = nil
+        }
+        if isFit(id) {
             state.smurfs[id]?.downSince = nil
         } else if record(id)?.downSince == nil {
             state.smurfs[id]?.downSince = now
@@ -37,18 +45,12 @@ extension Planner {
         case .joining:
             if isUp(id) { change(id, to: .idle, "healthy") }
         case .warming(let role):
-            guard let rule = policy[role] else { return change(id, to: .idle, "role is gone") }
-            if isDead(record) {
-                change(id, to: .draining(role), "dead")
-            } else if age >= rule.warm, isReady(id, role) {
-                change(id, to: .serving(role), "ready")
-            }
+            warm(id, role, age)
         case .serving(let role):
             if policy[role] == nil {
                 change(id, to: .draining(role), "role is gone")
             } else if isDead(record) {
-                state.smurfs[id]?.falls += 1
-                change(id, to: .draining(role), "dead")
+                fall(id, to: .draining(role), isUp(id) ? "dead: up but not ready" : "dead")
             }
         case .draining(let role): drain(id, role, age)
         case .idle:
@@ -57,6 +59,26 @@ extension Planner {
             }
         case .quarantined: break
         }
+    }
+
+    /// Into service once it is ready; not for ever on the way, because others wait for their turn.
+    private mutating func warm(_ id: SmurfID, _ role: Role, _ age: Duration) {
+        guard let rule = policy[role] else { return change(id, to: .idle, "role is gone") }
+        let limit = rule.warm + policy.guards.deadAfter
+        if let record = record(id), isDead(record) {
+            fall(id, to: .draining(role), "dead")
+        } else if isForbidden(id, role) {
+            change(id, to: .idle, "forbidden: the policy bars it from \(role)")
+        } else if age >= rule.warm, isReady(id, role) {
+            change(id, to: .serving(role), "ready")
+        } else if age >= limit {
+            fall(id, to: .idle, "not ready for \(role) within \(Int(limit.inSeconds)) s")
+        }
+    }
+
+    private mutating func fall(_ id: SmurfID, to new: SmurfRecord.State, _ why: String) {
+        state.smurfs[id]?.falls += 1
+        change(id, to: new, why)
     }
 
     /// Out of DNS first, then what the TTL may still bring, then the open connections or the deadline.
@@ -78,7 +100,7 @@ extension Planner {
 
     /// Whether its listeners for `role` are up; machines without an agent are.
     private func isReady(_ id: SmurfID, _ role: Role) -> Bool {
-        guard policy.member(id).agent else { return true }
+        guard member(id).agent else { return true }
         guard isUp(id), let report = health[id] else { return false }
         return report.ready && report.role == role
     }

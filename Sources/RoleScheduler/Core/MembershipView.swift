@@ -1,7 +1,7 @@
 public import Farm
 
-/// What the name server shall answer, given where the machines stand: members that serve and are up;
-/// all of a role's members when too few of them are up; the last members when there is none. The
+/// What the name server shall answer, given where the machines stand: members that serve and are fit
+/// (up and ready); all of a role's members when too few of them are fit; the last members when there is none. The
 /// version grows by one exactly when something else in the value changes.
 /// - Parameters:
 ///   - previous: the membership that is published now, nil for none.
@@ -39,12 +39,12 @@ private func answered(
     let serving = planner.state.ids.filter {
         planner.record($0)?.state == .serving(rule.role)
     }
-    let healthy = serving.filter(planner.isUp)
+    let healthy = serving.filter(planner.isFit)
     if !serving.isEmpty,
         Double(healthy.count) < planner.policy.guards.panicBelow * Double(serving.count)
     {
         notes.append(
-            "panic: \(healthy.count) of \(serving.count) \(rule.role) are up; all are answered")
+            "panic: \(healthy.count) of \(serving.count) \(rule.role) are fit; all are answered")
         return serving
     }
     if !healthy.isEmpty { return healthy }

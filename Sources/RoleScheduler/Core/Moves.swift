@@ -9,10 +9,11 @@ extension Planner {
             policy: policy, usable: usable.count, wanted: outcomes.mapValues(\.setpoint),
             soaking: Set(outcomes.filter(\.value.isSoaking).keys))
         targets = shares.targets
-        let isFrozen = freeze()
+        let isFrozen = freeze() || isSettling()
         obeyHolds()
         var budget = isFrozen ? 0 : self.budget()
         obeyMoves(&budget)
+        obeyPolicy(&budget)
         fill(&budget, isFrozen)
         if !isFrozen { shrink(&budget) }
     }
@@ -29,6 +30,14 @@ extension Planner {
             notes.append("frozen: \(lost.count) of \(known.count) machines are down at once")
         }
         return isFrozen && !known.isEmpty
+    }
+
+    /// After a restart nothing moves of its own will until everybody had the time to report.
+    private mutating func isSettling() -> Bool {
+        let awaited = state.ids.filter(isAwaited)
+        guard !awaited.isEmpty else { return false }
+        notes.append("just started: \(awaited.count) machines have not reported yet")
+        return true
     }
 
     private func budget() -> Int {
@@ -62,6 +71,33 @@ extension Planner {
             default: break
             }
         }
+    }
+
+    /// Machines whose role the policy has come to forbid leave it one after the other: as soon as the
+    /// role keeps its floor without them, or at once when nobody could take over.
+    private mutating func obeyPolicy(_ budget: inout Int) {
+        for id in state.ids where budget > 0 && isUnmoved(id) {
+            guard case .serving(let role)? = record(id)?.state, isForbidden(id, role),
+                let rule = policy[role]
+            else { continue }
+            let others = healthyServing(role).filter { !isForbidden($0, role) }
+            let floor = min(rule.min, targets[role] ?? 0)
+            guard others.count >= floor || !hasSuccessor(rule) else { continue }
+            begin(id, .draining(role), "forbidden: the policy bars it from \(role)", &budget)
+        }
+    }
+
+    /// Whether somebody is on the way to the role, or can be sent there without taking it from another
+    /// role that needs it.
+    private func hasSuccessor(_ rule: RolePolicy) -> Bool {
+        let isComing = state.ids.contains { id in
+            switch record(id)?.state {
+            case .warming(let role)?: role == rule.role && !isForbidden(id, role)
+            case .idle?, .draining?: isUsable(id) && mayHold(id, rule.role)
+            default: false
+            }
+        }
+        return isComing || donor(for: rule) != nil
     }
 
     private mutating func begin(
@@ -102,7 +138,7 @@ extension Planner {
     private func isStarving(_ rule: RolePolicy) -> Bool {
         let floor = min(rule.min, targets[rule.role] ?? 0)
         return healthyServing(rule.role).count < floor
-            && assigned(rule.role).filter(isUp).count < floor
+            && assigned(rule.role).filter(isFit).count < floor
     }
 
     private func neediest(_ rules: [RolePolicy]) -> RolePolicy? {
@@ -122,7 +158,8 @@ extension Planner {
         _ rule: RolePolicy, _ budget: inout Int, _ why: String, isEmergency: Bool
     ) -> Bool {
         let idle = state.ids.filter {
-            record($0)?.state == .idle && isUnmoved($0) && isUsable($0) && mayHold($0, rule.role)
+            record($0)?.state == .idle && isUnmoved($0) && isUsable($0) && !isAwaited($0)
+                && mayHold($0, rule.role)
         }
         if let id = idle.min(by: { rank($0, rule.role) < rank($1, rule.role) }) {
             begin(id, .warming(rule.role), why, &budget)
@@ -148,7 +185,7 @@ extension Planner {
     }
 
     private func rank(_ id: SmurfID, _ role: Role) -> (Int, Int, SmurfID) {
-        (policy.member(id).pin == role ? 0 : 1, record(id)?.falls ?? 0, id)
+        (member(id).pin == role ? 0 : 1, record(id)?.falls ?? 0, id)
     }
 
     private func donor(for rule: RolePolicy) -> SmurfID? {
@@ -169,7 +206,7 @@ extension Planner {
     /// Whether `id` may leave `role` of the scheduler's own will.
     private func isSpare(_ id: SmurfID, _ role: Role) -> Bool {
         guard let record = record(id), isUnmoved(id), record.override == nil,
-            policy.member(id).pin == nil, assigned(role).count > targets[role] ?? 0,
+            member(id).pin == nil, assigned(role).count > targets[role] ?? 0,
             now.since(record.since) >= policy.movement.minDwell
         else { return false }
         let floor = min(policy[role]?.min ?? 0, targets[role] ?? 0)

@@ -66,36 +66,62 @@ struct Planner: Sendable {
     var notes: [String] = []
     var targets: [Role: Int] = [:]
     var blocked: [Role: String] = [:]
+    private let members: [SmurfID: MemberPolicy]
 
     init(policy: Policy, state: FarmState, health: [SmurfID: Health], now: Moment) {
         self.policy = policy
         self.state = state
         self.health = health
         self.now = now
+        members = Dictionary(
+            policy.members.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
     }
+
+    /// What the policy says of the machine, without a walk through all it lists.
+    func member(_ id: SmurfID) -> MemberPolicy { members[id] ?? MemberPolicy(id: id) }
 
     /// Whether the machine is heard of, or needs not be.
     func isUp(_ id: SmurfID) -> Bool {
-        guard policy.member(id).agent else { return true }
-        guard let report = health[id] else { return false }
+        guard member(id).agent else { return true }
+        guard let report = health[id] else { return isAwaited(id) }
         return now.since(report.heard) <= policy.guards.downAfter
+    }
+
+    /// Whether it was there before a restart and has not yet had the time to say that it still is.
+    func isAwaited(_ id: SmurfID) -> Bool {
+        guard member(id).agent, health[id] == nil, let resumed = state.resumed,
+            let record = record(id), record.state != .joining, record.state != .quarantined
+        else { return false }
+        return now.since(resumed) <= policy.guards.deadAfter
+    }
+
+    /// Whether it is up and, when it serves, ready or unready only for as long as it might be silent.
+    func isFit(_ id: SmurfID) -> Bool {
+        guard isUp(id) else { return false }
+        guard let since = record(id)?.unreadySince else { return true }
+        return now.since(since) <= policy.guards.downAfter
     }
 
     func record(_ id: SmurfID) -> SmurfRecord? { state.smurfs[id] }
 
-    /// Members of `role`, serving or warming, up or not.
+    /// Members of `role`, serving or warming, fit or not; those that must leave it do not count.
     func assigned(_ role: Role) -> [SmurfID] {
-        state.ids.filter { record($0)?.assigned == role }
+        state.ids.filter { record($0)?.assigned == role && !isForbidden($0, role) }
     }
 
-    /// Members of `role` that are answered and up.
+    /// Members of `role` that are answered and fit.
     func healthyServing(_ role: Role) -> [SmurfID] {
-        state.ids.filter { record($0)?.state == .serving(role) && isUp($0) }
+        state.ids.filter { record($0)?.state == .serving(role) && isFit($0) }
+    }
+
+    /// Whether the policy bars `id` from `role` and no operator put it there.
+    func isForbidden(_ id: SmurfID, _ role: Role) -> Bool {
+        record(id)?.override == nil && !member(id).allows(role)
     }
 
     /// Machines that the scheduler may count on.
     func isUsable(_ id: SmurfID) -> Bool {
-        guard let record = record(id), isUp(id) else { return false }
+        guard let record = record(id), isFit(id) else { return false }
         switch record.state {
         case .joining, .quarantined: return false
         case .idle, .warming, .serving, .draining: break
@@ -108,7 +134,7 @@ struct Planner: Sendable {
         switch record(id)?.override?.kind {
         case .move(let wanted): return wanted == role
         case .hold: return false
-        case nil: return policy.allows(id, role)
+        case nil: return member(id).allows(role)
         }
     }
 
@@ -120,6 +146,7 @@ struct Planner: Sendable {
         }
         record.state = new
         record.since = now
+        record.unreadySince = nil
         record.reason = why
         state.smurfs[id] = record
     }
@@ -161,9 +188,9 @@ public struct PlanView: Sendable {
         planner = Planner(policy: policy, state: state, health: health, now: now)
     }
 
-    /// Whether the machine is heard of, or needs not be.
-    public func isUp(_ id: SmurfID) -> Bool { planner.isUp(id) }
+    /// Whether the machine is heard of, or needs not be, and is ready for what it serves.
+    public func isFit(_ id: SmurfID) -> Bool { planner.isFit(id) }
 
-    /// Members of `role` that serve and are up, sorted.
+    /// Members of `role` that serve and are fit, sorted.
     public func serving(_ role: Role) -> [SmurfID] { planner.healthyServing(role) }
 }

@@ -45,9 +45,7 @@ public struct Policy: Hashable, Sendable {
 
     /// Whether `id` may hold `role` as far as the policy is concerned.
     public func allows(_ id: SmurfID, _ role: Role) -> Bool {
-        let member = member(id)
-        if let pin = member.pin { return pin == role }
-        return !member.not.contains(role)
+        member(id).allows(role)
     }
 
     /// Roles by importance: priority 1 first, names break ties.

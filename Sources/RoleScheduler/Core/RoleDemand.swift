@@ -2,7 +2,7 @@ import Farm
 
 /// From signals to how many members a role shall have: raw demand, then tolerance and windows. Growth
 /// waits until demand stayed up for the up window; shrinking until it stayed down for the down window;
-/// a missing signal is never zero.
+/// a missing signal is never zero: it bars shrinking and nothing else.
 struct RoleDemand {
     let policy: Policy
     let demand: Demand
@@ -31,8 +31,7 @@ struct RoleDemand {
     private func stabilise(_ rule: RolePolicy, _ state: inout FarmState) -> Outcome {
         let role = rule.role
         let setpoint = state.setpoints[role] ?? rule.min
-        guard !isBlind(rule) else { return blind(rule, setpoint, &state) }
-
+        let isBlind = isBlind(rule)
         let (raw, text) = rawDemand(rule)
         var wanted = rule.clamp(tolerated(raw, setpoint))
         if let latency = rule.demand.latency, let seen = fresh(latency.signal),
@@ -40,43 +39,59 @@ struct RoleDemand {
         {
             wanted = Swift.max(wanted, rule.clamp(setpoint + 1))
         }
-        var history = (state.wanted[role] ?? []) + [FarmState.Wanted(at: now, count: wanted)]
-        let oldest = Swift.max(policy.movement.downWindow, policy.movement.upWindow)
-        history.removeAll { now.since($0.at) > oldest }
-        state.wanted[role] = history
-
-        let next = settled(history, setpoint, since: history.first?.at ?? now)
+        // What is not known can only be more: the rest of the demand may let the role grow, and the
+        // place it has in the history keeps it from shrinking soon after the signal came back.
+        if isBlind { wanted = Swift.max(wanted, rule.clamp(setpoint)) }
+        var next = settled(noted(wanted, role, &state), setpoint)
+        if isBlind { next = Swift.max(next, held(rule, setpoint)) }
         state.setpoints[role] = next
-        let isSoaking = rule.demand.backlog.flatMap(fresh).map { $0 > 0 } ?? false
-        if isSoaking { state.soaking.insert(role) } else { state.soaking.remove(role) }
         return Outcome(
-            raw: text, wanted: wanted, setpoint: next, isSoaking: isSoaking, isBlind: false)
+            raw: text, wanted: wanted, setpoint: next, isSoaking: isSoaking(rule, &state),
+            isBlind: isBlind)
     }
 
-    private func blind(
-        _ rule: RolePolicy, _ setpoint: Int, _ state: inout FarmState
-    ) -> Outcome {
-        var held = rule.clamp(setpoint)
-        if policy.onSignalLoss.mode == .fallback {
-            held = Swift.max(held, rule.clamp(policy.onSignalLoss.fallback[rule.role] ?? 0))
+    /// The least that a role keeps while one of its signals is missing.
+    private func held(_ rule: RolePolicy, _ setpoint: Int) -> Int {
+        guard policy.onSignalLoss.mode == .fallback else { return rule.clamp(setpoint) }
+        return rule.clamp(Swift.max(setpoint, policy.onSignalLoss.fallback[rule.role] ?? 0))
+    }
+
+    /// The role's history with `wanted` as its newest entry, as long as the windows.
+    private func noted(
+        _ wanted: Int, _ role: Role, _ state: inout FarmState
+    ) -> [FarmState.Wanted] {
+        var history = (state.wanted[role] ?? []) + [FarmState.Wanted(at: now, count: wanted)]
+        let oldest = Swift.max(policy.movement.downWindow, policy.movement.upWindow)
+        // One entry at least as old as the window stays: without it one could never know that the window was
+        // watched in full, unless plans were made at exactly the right moments.
+        while history.count > 1, now.since(history[1].at) >= oldest { history.removeFirst() }
+        state.wanted[role] = history
+        return history
+    }
+
+    /// Whether there is backlog; while nobody knows, whether there was.
+    private func isSoaking(_ rule: RolePolicy, _ state: inout FarmState) -> Bool {
+        guard let signal = rule.demand.backlog else {
+            state.soaking.remove(rule.role)
+            return false
         }
-        state.setpoints[rule.role] = held
-        return Outcome(
-            raw: "signal missing: hold \(held)", wanted: held, setpoint: held,
-            isSoaking: state.soaking.contains(rule.role), isBlind: true)
+        guard let backlog = fresh(signal) else { return state.soaking.contains(rule.role) }
+        if backlog > 0 { state.soaking.insert(rule.role) } else { state.soaking.remove(rule.role) }
+        return backlog > 0
     }
 
     /// Grows to the least demand of the up window, shrinks to the most of the down window, and only
     /// when demand was watched for that long.
-    private func settled(_ history: [FarmState.Wanted], _ setpoint: Int, since: Moment) -> Int {
-        let watched = now.since(since)
+    private func settled(_ history: [FarmState.Wanted], _ setpoint: Int) -> Int {
+        let watched = now.since(history.first?.at ?? now)
         let recent = history.filter { now.since($0.at) <= policy.movement.upWindow }
         let up = recent.map(\.count).min() ?? setpoint
         if up > setpoint {
             return watched >= policy.movement.upWindow || policy.movement.upWindow == .zero
                 ? up : setpoint
         }
-        let down = history.map(\.count).max() ?? setpoint
+        let past = history.filter { now.since($0.at) <= policy.movement.downWindow }
+        let down = past.map(\.count).max() ?? setpoint
         return down < setpoint && watched >= policy.movement.downWindow ? down : setpoint
     }
 
@@ -88,10 +103,14 @@ struct RoleDemand {
         return Int(Swift.min((raw - 1e-9).rounded(.up), 1e6))
     }
 
-    /// (arrival + backlog / time) / (capacity × utilisation)
+    /// (arrival + backlog / time) / (capacity × utilisation), of the signals that are known.
     private func rawDemand(_ rule: RolePolicy) -> (Double, String) {
         guard let capacity = rule.capacity, capacity > 0, !rule.demand.sizing.isEmpty else {
             return (Double(rule.min), "floor \(rule.min)")
+        }
+        let missing = rule.demand.sizing.filter { fresh($0) == nil }
+        guard missing.count < rule.demand.sizing.count else {
+            return (0, "signal missing: \(missing.joined(separator: ", "))")
         }
         let arrival = rule.demand.arrival.flatMap(fresh) ?? 0
         let backlog = rule.demand.backlog.flatMap(fresh) ?? 0
@@ -101,7 +120,8 @@ struct RoleDemand {
         let text =
             "(\(rounded(arrival))/s + \(rounded(backlog))/\(rounded(time))s) / "
             + "(\(rounded(capacity))/s × \(rounded(rule.utilisation))) = \(rounded(raw))"
-        return (Swift.max(raw, 0), text)
+        let lack = missing.isEmpty ? "" : ", without \(missing.joined(separator: ", "))"
+        return (Swift.max(raw, 0), text + lack)
     }
 
     private func isBlind(_ rule: RolePolicy) -> Bool {

@@ -183,4 +183,10 @@ public struct MemberPolicy: Hashable, Sendable {
         self.pin = pin
         self.agent = agent
     }
+
+    /// Whether it may hold `role`.
+    public func allows(_ role: Role) -> Bool {
+        if let pin { return pin == role }
+        return !not.contains(role)
+    }
 }

@@ -22,6 +22,7 @@ public struct Board: Hashable, Sendable {
         public var id: SmurfID
         public var record: SmurfRecord
         public var isHeld: Bool
+        /// Heard of, or not expected to be, and ready for what it serves.
         public var isUp: Bool
         public var secondsInState: Double
         public var connections: Int

@@ -4,8 +4,8 @@ import GRDB
 import RoleSchedulerCore
 
 /// The farm's state on disk (SQLite, `farm.sqlite`): where each machine stands, operators' words with
-/// their wall-clock end, the last members of each role, the membership's version, and the history,
-/// which is only ever added to. It holds nothing that reports bring anew, such as health.
+/// their wall-clock end, what each role had and was to have, who may still have mail under way, the
+/// membership's version, and the history, which is only ever added to. It holds nothing that reports bring anew, such as health.
 final class FarmStore: Sendable {
     private let queue: DatabaseQueue
 
@@ -32,10 +32,19 @@ final class FarmStore: Sendable {
                         why TEXT NOT NULL, version INTEGER NOT NULL);
                     """)
         }
+        migrator.registerMigration("2") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE setpoint (role TEXT PRIMARY KEY, members INTEGER NOT NULL);
+                    CREATE TABLE soaking (role TEXT PRIMARY KEY);
+                    CREATE TABLE departed_sender (smurf TEXT PRIMARY KEY);
+                    """)
+        }
         try migrator.migrate(queue)
     }
 
-    /// The state as it was saved. Timers restart: drains get longer by that, never shorter.
+    /// The state as it was saved. Timers restart: drains and the time for which a sender that left
+    /// stays in SPF get longer by that, never shorter.
     func load(now: Moment, unixTime: Double) throws -> (state: FarmState, version: UInt64) {
         try queue.read { db in
             var state = FarmState()
@@ -61,9 +70,40 @@ final class FarmStore: Sendable {
                     SmurfID(String($0))
                 }
             }
+            try FarmStore.loadDemand(into: &state, now: now, db)
+            if !state.smurfs.isEmpty { state.resumed = now }
             let version = try Int64.fetchOne(
                 db, sql: "SELECT value FROM meta WHERE key = 'version'")
             return (state, UInt64(version ?? 0))
+        }
+    }
+
+    private static func loadDemand(
+        into state: inout FarmState, now: Moment, _ db: Database
+    ) throws {
+        for row in try Row.fetchAll(db, sql: "SELECT * FROM setpoint") {
+            guard let role = Role(row["role"]) else { continue }
+            state.setpoints[role] = max(row["members"], 0)
+        }
+        state.soaking = Set(
+            try String.fetchAll(db, sql: "SELECT role FROM soaking").compactMap { Role($0) })
+        for name in try String.fetchAll(db, sql: "SELECT smurf FROM departed_sender") {
+            if let id = SmurfID(name) { state.departedSenders[id] = now }
+        }
+    }
+
+    private static func saveDemand(_ state: FarmState, _ db: Database) throws {
+        try db.execute(
+            sql: "DELETE FROM setpoint; DELETE FROM soaking; DELETE FROM departed_sender")
+        for (role, members) in state.setpoints {
+            try db.execute(
+                sql: "INSERT INTO setpoint VALUES (?, ?)", arguments: [role.name, members])
+        }
+        for role in state.soaking {
+            try db.execute(sql: "INSERT INTO soaking VALUES (?)", arguments: [role.name])
+        }
+        for id in state.departedSenders.keys {
+            try db.execute(sql: "INSERT INTO departed_sender VALUES (?)", arguments: [id.name])
         }
     }
 
@@ -93,6 +133,7 @@ final class FarmStore: Sendable {
                     sql: "INSERT INTO last_members VALUES (?, ?)",
                     arguments: [role.name, members.map(\.name).joined(separator: ",")])
             }
+            try FarmStore.saveDemand(state, db)
             try db.execute(
                 sql: "INSERT OR REPLACE INTO meta VALUES ('version', ?)",
                 arguments: [Int64(clamping: version)])

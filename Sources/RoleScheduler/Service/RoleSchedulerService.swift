@@ -18,7 +18,6 @@ public actor RoleSchedulerService {
     private var lastPlan: Plan?
     private var notes: [String] = []
     private var meters: [SmurfID: WorkMeter] = [:]
-    private var savedState: FarmState?
 
     /// - Parameter dataDirectory: where `farm.sqlite` lies or is made; must exist.
     /// - Throws: when the store cannot be opened.
@@ -109,7 +108,7 @@ public actor RoleSchedulerService {
         let entries = plan.actions.map {
             entry($0.smurf, from: $0.from.description, to: $0.to.description, "scheduler", $0.why)
         }
-        if !entries.isEmpty || view.version != version {
+        if !entries.isEmpty || view.version != version || isWorthSaving(plan.state) {
             try save(plan.state, version: view.version, entries, now)
         }
         for action in plan.actions {
@@ -125,6 +124,13 @@ public actor RoleSchedulerService {
         version = view.version
         guard view != published else { return nil }
         return view
+    }
+
+    /// Whether something changed that a restart must find although nobody moved.
+    private func isWorthSaving(_ next: FarmState) -> Bool {
+        next.setpoints != state.setpoints || next.soaking != state.soaking
+            || next.departedSenders.keys != state.departedSenders.keys
+            || next.lastMembers != state.lastMembers
     }
 
     /// Tells that `membership` is answered now.
@@ -258,7 +264,7 @@ public actor RoleSchedulerService {
             state.smurfs[id].map { record in
                 Board.SmurfLine(
                     id: id, record: record, isHeld: record.override?.kind == .hold,
-                    isUp: planner.isUp(id), secondsInState: now.since(record.since).inSeconds,
+                    isUp: planner.isFit(id), secondsInState: now.since(record.since).inSeconds,
                     connections: health[id]?.connections ?? 0, rate: meters[id]?.rate(at: now) ?? 0)
             }
         }

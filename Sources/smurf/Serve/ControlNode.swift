@@ -1,5 +1,6 @@
 import ArgumentParser
 import AuthDNS
+import Delivery
 import Dispatch
 import Farm
 import FarmProtocol
@@ -18,23 +19,35 @@ final class ControlNode: Sendable {
     private let sources: FarmSources
     private let dataDirectory: String
     private let agents: Endpoint
-    private let identity: (certificate: String, key: String, authority: String)?
+    private let deliveries: Deliveries
+    private let certificate: MachineCertificate?
+    /// Held as long as the node lives.
+    private let lock: DataDirectoryLock
     private let logger: Logger
 
     /// Binds the name server's sockets and opens the store.
     /// - Throws: when an address or the data directory cannot be had.
     init(
         sources: FarmSources, dataDirectory: String, dns: NameServerConfiguration,
-        agents: Endpoint, identity: MachineIdentity, logger: Logger
+        agents: Endpoint, deliveries options: Deliveries.Options, identity: MachineIdentity,
+        logger: Logger
     ) throws {
+        lock = try DataDirectoryLock(dataDirectory)
         self.sources = sources
         self.dataDirectory = dataDirectory
         self.agents = agents
-        self.identity = identity.paths
+        certificate = identity.certificate
         self.logger = logger
         nameServer = try NameServer(configuration: dns, zone: sources.zone, logger: logger)
         scheduler = try RoleSchedulerService(
             policy: sources.policy, dataDirectory: dataDirectory, logger: logger)
+        guard let own = nameServer.endpoints.first else {
+            throw ControlNodeError(description: "there is no address to answer DNS on")
+        }
+        deliveries = try Deliveries(
+            options, policy: sources.policy, dataDirectory: dataDirectory,
+            nameServer: Endpoint(address: own.address, port: own.port),
+            certificate: identity.certificate, logger: logger)
     }
 
     /// Serves until SIGTERM or SIGINT.
@@ -51,11 +64,18 @@ final class ControlNode: Sendable {
         let control = GRPCServer(
             transport: .http2NIOPosix(
                 address: .unixDomainSocket(path: socket), transportSecurity: .plaintext),
-            services: [ControlProvider(scheduler: scheduler, board: board)])
+            services: [
+                ControlProvider(scheduler: scheduler, board: board, deliveries: deliveries)
+            ])
         let registry = GRPCServer(
             transport: .http2NIOPosix(
-                address: agents.socketAddress, transportSecurity: try security()),
-            services: [RegistryProvider(scheduler: scheduler, policy: sources.policy)])
+                address: SocketAddress(agents.address, port: agents.port),
+                transportSecurity: MachineSecurity.server(certificate),
+                config: MachineSecurity.serverConfiguration),
+            services: [
+                RegistryProvider(
+                    scheduler: scheduler, policy: sources.policy, deliveries: deliveries)
+            ])
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 try await ControlNode.serve(control, "the operator's socket \(socket)")
@@ -67,6 +87,7 @@ final class ControlNode: Sendable {
                     try await ControlNode.offPool { _ = try nameServer.publish(membership) }
                 }
             }
+            group.addTask { [deliveries, scheduler] in try await deliveries.run(scheduler) }
             group.addTask { [self] in await reloadOnHangup() }
             group.addTask { await Signals.wait(for: [SIGTERM, SIGINT]) }
             // Whatever ends first ends the node: a signal, or a fault that must not be served around.
@@ -97,14 +118,6 @@ final class ControlNode: Sendable {
         } catch {
             throw ControlNodeError(description: "cannot listen for \(what): \(error)")
         }
-    }
-
-    private func security() throws -> HTTP2ServerTransport.Posix.TransportSecurity {
-        guard let identity else { return .plaintext }
-        return .mTLS(
-            certificateChain: [.file(path: identity.certificate, format: .pem)],
-            privateKey: .file(path: identity.key, format: .pem)
-        ) { $0.trustRoots = .certificates([.file(path: identity.authority, format: .pem)]) }
     }
 
     /// SIGHUP: both files anew, all or nothing.
