@@ -25,6 +25,8 @@ struct Reaction: Sendable {
     /// No try begins after this.
     var deadline: Double
     var tries = 0
+    /// What became of the last try.
+    var last = "not tried"
     /// Given by the queue.
     var number = 0
 }

@@ -91,11 +91,13 @@ final class Reactions: Sendable {
     func stop() {
         let over = SinkClock.now + 5
         for queue in [bounces, clicks] {
-            for reaction in queue.end() { end(reaction, .hopeless("the sink has ended")) }
+            for reaction in queue.end() {
+                end(reaction, .hopeless("the sink has ended: \(reaction.last)"))
+            }
         }
         while outstanding > 0 && SinkClock.now < over { usleep(20_000) }
         for reaction in bounces.unfinished + clicks.unfinished {
-            end(reaction, .hopeless("the sink has ended before the answer"))
+            end(reaction, .hopeless("the sink has ended before an answer: \(reaction.last)"))
         }
         state.withLock { $0.isClosed = true }
         for thread in threads.withLock({ $0 }) { pthread_detach(thread) }
@@ -137,6 +139,7 @@ final class Reactions: Sendable {
         }
         var again = reaction
         again.tries += 1
+        again.last = why
         // 0.5, 1, 2 … at most 15 seconds.
         let patience = min(0.5 * Double(1 << min(reaction.tries, 10)), 15)
         again.due = SinkClock.now + max(pause ?? 0, patience)

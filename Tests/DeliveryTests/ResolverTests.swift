@@ -155,6 +155,57 @@ import ZoneFile
         #expect(await found(resolver, "both.f.test").count == 3)
     }
 
+    @Test func aThousandLookupsAtOnceAreAllAnswered() async throws {
+        let server = try server()
+        defer { server.stop() }
+        let resolver = try Resolver(.stub(zone: "f.test", servers: upstream(of: server)))
+        let missing = await withTaskGroup(of: Bool.self) { group in
+            for number in 0..<1000 {
+                group.addTask {
+                    // A question that fails for the crowd may be asked again.
+                    for _ in 0..<10 {
+                        do throws(ResolverError) {
+                            _ = try await resolver.addresses(of: "n\(number).f.test")
+                            return false
+                        } catch {
+                            if case .noSuchName = error { return true }
+                        }
+                    }
+                    return false
+                }
+            }
+            return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+        }
+        #expect(missing == 1000)
+    }
+
+    /// libunbound reads settings into globals; two contexts that were made at once crashed.
+    @Test func resolversMayBeMadeAtOnce() async throws {
+        let server = try server()
+        defer { server.stop() }
+        let upstream = try upstream(of: server)
+        let made = await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<64 {
+                group.addTask { (try? Resolver(.stub(zone: "f.test", servers: upstream))) != nil }
+            }
+            return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+        }
+        #expect(made == 64)
+    }
+
+    @Test func aDeadServerBesideALivingOneDoesNotMatter() async throws {
+        let server = try server()
+        defer { server.stop() }
+        let dead = Resolver.Server(address: .v4(0x7F00_0001), port: try Product.freePort())
+        let resolver = try Resolver(.forward([dead] + upstream(of: server)))
+        // Different names, so that each is asked for.
+        for number in 0..<30 {
+            await #expect(throws: ResolverError.noSuchName("n\(number).f.test")) {
+                try await resolver.addresses(of: "n\(number).f.test")
+            }
+        }
+    }
+
     @Test func cancelledLookupsEndAtOnceAndLeaveNothingBehind() async throws {
         let port = try Product.freePort()
         let silent = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)

@@ -79,8 +79,9 @@ struct SinkWorld {
                     'A body that is not returned.\\r\\n'.encode())
         """
 
-    /// A mail exchanger that refuses every fifth recipient for now, ends connections after seven messages and
-    /// reads notifications with the email package; web servers that are busy at every third POST.
+    /// A mail exchanger that refuses every fifth recipient for now and some for good, ends connections after
+    /// seven messages and reads notifications with the email package; web servers that are busy at every
+    /// third POST.
     private static let peer = """
         import email, email.policy, http.server, itertools, json, signal, socketserver, sys, threading
         bounced, unsubscribed, faults, visits = [], [], [], []
@@ -121,7 +122,8 @@ struct SinkWorld {
                     elif word.startswith('MAIL'): sender = line.split(':')[1].split()[0]; self.say('250 ok')
                     elif word.startswith('RCPT'):
                         recipient = None
-                        if next(turns) % 5 == 0: self.say('451 4.3.0 later')
+                        if '3@bounce' in line: self.say('550 5.1.1 token too old')
+                        elif next(turns) % 5 == 0: self.say('451 4.3.0 later')
                         else: recipient = line.split('<')[1].split('>')[0]; self.say('250 ok')
                     elif word == 'DATA':
                         if not recipient: self.say('503 no recipient'); continue

@@ -250,9 +250,11 @@ private struct SinkProgress {
         guard now >= next else { return }
         next = now + (isTerminal ? .milliseconds(500) : .seconds(10))
         let counts = sink.progress
-        let line =
-            "messages \(sink.messages), bounces \(counts.bounces.done)/\(counts.bounces.due), "
-            + "clicks \(counts.clicks.done)/\(counts.clicks.due), to do \(sink.outstanding)"
+        var line = "messages \(sink.messages)"
+        for (name, count) in [
+            ("bounces", counts.bounces), ("clicks", counts.clicks),
+            ("prefetches", counts.prefetches),
+        ] where count.due > 0 { line += ", \(name) \(count.done)/\(count.due)" }
         guard line != shown, sink.messages > 0 else { return }
         shown = line
         write(isTerminal ? "\r\u{1B}[K" + line : line + "\n")

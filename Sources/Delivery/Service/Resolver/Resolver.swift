@@ -45,7 +45,7 @@ public final class Resolver: Sendable {
 
     /// Who is asked.
     public enum Upstream: Hashable, Sendable {
-        /// The resolvers of /etc/resolv.conf.
+        /// The resolvers of /etc/resolv.conf, which is read once.
         case system
         /// Servers that answer for all names: recursive resolvers, or name servers in a trial.
         case forward([Server])

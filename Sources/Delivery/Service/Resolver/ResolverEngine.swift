@@ -47,30 +47,48 @@ import Synchronization
     private let table = Mutex(Table())
     private let numbers = Atomic(0)
 
+    /// libunbound's reader of settings keeps its state in globals: one context is made at a time.
+    private static let making = Mutex(())
+
     init(settings: String) throws(ResolverError) {
-        guard let context = unsafe ub_ctx_create() else {
-            throw .failed(name: ".", why: "libunbound has no memory")
-        }
-        unsafe self.context = context
         wake = ResolverEngine.openPipe()
+        do throws(ResolverError) {
+            guard wake.out >= 0 else { throw .failed(name: ".", why: "no descriptors are left") }
+            unsafe context = try ResolverEngine.makeContext(settings)
+        } catch {
+            ResolverEngine.close(wake)
+            throw error
+        }
+        Thread.detachNewThread { self.run() }
+    }
+
+    private static func makeContext(_ settings: String) throws(ResolverError) -> OpaquePointer {
         let path = NSTemporaryDirectory() + "/resolver-\(UUID().uuidString).conf"
-        defer { _ = unsafe unlink(path) }
-        _ = unsafe ub_ctx_debugout(context, nil)
         let isWritten = FileManager.default.createFile(
             atPath: path, contents: Data(settings.utf8),
             attributes: [.posixPermissions: NSNumber(value: 0o600)])
-        guard isWritten, wake.out >= 0 else {
-            unsafe ub_ctx_delete(context)
-            throw .failed(name: ".", why: "cannot write \(path)")
+        defer { _ = unsafe unlink(path) }
+        guard isWritten else { throw .failed(name: ".", why: "cannot write \(path)") }
+        // Safe: a context passes out of the lock once, to its one owner; the address is no pointer to share.
+        let made: Result<UInt, ResolverError> = making.withLock { _ in
+            guard let context = unsafe ub_ctx_create() else {
+                return .failure(.failed(name: ".", why: "libunbound has no memory"))
+            }
+            _ = unsafe ub_ctx_debugout(context, nil)
+            var status = unsafe ub_ctx_config(context, path)
+            if status == 0 { status = unsafe ub_ctx_async(context, 1) }
+            // Takes the settings in now, which the first question would do otherwise.
+            if status == 0 { status = unsafe ub_ctx_zone_remove(context, "unused.invalid.") }
+            guard status == 0 else {
+                unsafe ub_ctx_delete(context)
+                return .failure(.failed(name: ".", why: text(status)))
+            }
+            return .success(UInt(bitPattern: context))
         }
-        var status = unsafe ub_ctx_config(context, path)
-        if status == 0 { status = unsafe ub_ctx_async(context, 1) }
-        guard status == 0 else {
-            unsafe ub_ctx_delete(context)
-            closeWake()
-            throw .failed(name: ".", why: ResolverEngine.text(status))
+        guard let context = unsafe OpaquePointer(bitPattern: try made.get()) else {
+            throw .failed(name: ".", why: "libunbound has no memory")
         }
-        Thread.detachNewThread { self.run() }
+        return unsafe context
     }
 
     /// Ends the thread, which then frees the context.
@@ -151,7 +169,7 @@ import Synchronization
             cancelLate()
         }
         unsafe ub_ctx_delete(context)
-        closeWake()
+        ResolverEngine.close(wake)
         table.withLock { $0.pending.removeAll() }
     }
 
@@ -171,9 +189,8 @@ import Synchronization
         _ = unsafe write(wake.in, &one, 1)
     }
 
-    private func closeWake() {
-        close(wake.out)
-        close(wake.in)
+    private static func close(_ wake: Wake) {
+        for end in [wake.out, wake.in] where end >= 0 { _ = Foundation.close(end) }
     }
 
     /// Milliseconds until the first deadline, or -1 when nothing is asked.
