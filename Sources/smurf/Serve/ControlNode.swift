@@ -50,24 +50,66 @@ final class ControlNode: Sendable {
             certificate: identity.certificate, logger: logger)
     }
 
-    /// Serves until SIGTERM or SIGINT.
+    /// Serves until SIGTERM or SIGINT. Nothing is answered before every listener is bound.
     func run() async throws {
+        let socket = dataDirectory + "/control.sock"
+        try? FileManager.default.removeItem(atPath: socket)
+        defer { try? FileManager.default.removeItem(atPath: socket) }
+        let servers = [
+            (operatorServer(socket), "the operator's socket \(socket)"),
+            (agentServer(), "agents on \(agents)"),
+        ]
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            // Whatever ends first ends the node: a signal, or a fault that must not be served around.
+            defer { group.cancelAll() }
+            do {
+                for (server, what) in servers {
+                    group.addTask { try await ControlNode.serve(server, what) }
+                    guard await ControlNode.isListening(server) else {
+                        try await group.next()
+                        return
+                    }
+                }
+                addWork(to: &group)
+                defer { nameServer.stop() }
+                try await group.next()
+            } catch let error as ControlNodeError {
+                throw Report.failure(error.description)
+            }
+            for (server, _) in servers { server.beginGracefulShutdown() }
+        }
+    }
+
+    private func addWork(to group: inout ThrowingTaskGroup<Void, any Error>) {
+        group.addTask { await Signals.wait(for: [SIGTERM, SIGINT]) }
         nameServer.start()
         for endpoint in nameServer.endpoints {
             logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")
         }
-        defer { nameServer.stop() }
-        let socket = dataDirectory + "/control.sock"
-        try? FileManager.default.removeItem(atPath: socket)
+        group.addTask { [scheduler, nameServer] in
+            try await scheduler.run { membership in
+                try await ControlNode.offPool { _ = try nameServer.publish(membership) }
+            }
+        }
+        group.addTask { [deliveries, scheduler] in try await deliveries.run(scheduler) }
+        group.addTask { [self] in await reloadOnHangup() }
+    }
+
+    private typealias Server = GRPCServer<HTTP2ServerTransport.Posix>
+
+    private func operatorServer(_ socket: String) -> Server {
         let board = BoardSource(
             scheduler: scheduler, nameServer: nameServer, zone: sources.policy.zone)
-        let control = GRPCServer(
+        return GRPCServer(
             transport: .http2NIOPosix(
                 address: .unixDomainSocket(path: socket), transportSecurity: .plaintext),
             services: [
                 ControlProvider(scheduler: scheduler, board: board, deliveries: deliveries)
             ])
-        let registry = GRPCServer(
+    }
+
+    private func agentServer() -> Server {
+        GRPCServer(
             transport: .http2NIOPosix(
                 address: SocketAddress(agents.address, port: agents.port),
                 transportSecurity: MachineSecurity.server(certificate),
@@ -76,31 +118,17 @@ final class ControlNode: Sendable {
                 RegistryProvider(
                     scheduler: scheduler, policy: sources.policy, deliveries: deliveries)
             ])
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                try await ControlNode.serve(control, "the operator's socket \(socket)")
-            }
-            group.addTask { [agents] in try await ControlNode.serve(registry, "agents on \(agents)")
-            }
-            group.addTask { [scheduler, nameServer] in
-                try await scheduler.run { membership in
-                    try await ControlNode.offPool { _ = try nameServer.publish(membership) }
-                }
-            }
-            group.addTask { [deliveries, scheduler] in try await deliveries.run(scheduler) }
-            group.addTask { [self] in await reloadOnHangup() }
-            group.addTask { await Signals.wait(for: [SIGTERM, SIGINT]) }
-            // Whatever ends first ends the node: a signal, or a fault that must not be served around.
-            defer { group.cancelAll() }
-            do {
-                try await group.next()
-            } catch let error as ControlNodeError {
-                throw Report.failure(error.description)
-            }
-            control.beginGracefulShutdown()
-            registry.beginGracefulShutdown()
+    }
+
+    /// Waits until the server is bound.
+    /// - Returns: false when it cannot be: its task says why.
+    private static func isListening(_ server: Server) async -> Bool {
+        do {
+            _ = try await server.listeningAddress
+            return true
+        } catch {
+            return false
         }
-        try? FileManager.default.removeItem(atPath: socket)
     }
 
     /// Blocking work on a thread of its own, so that no thread of the pool waits for a disk.
@@ -110,9 +138,7 @@ final class ControlNode: Sendable {
         }
     }
 
-    private static func serve(_ server: GRPCServer<HTTP2ServerTransport.Posix>, _ what: String)
-        async throws
-    {
+    private static func serve(_ server: Server, _ what: String) async throws {
         do {
             try await server.serve()
         } catch {

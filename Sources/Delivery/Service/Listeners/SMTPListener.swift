@@ -39,7 +39,7 @@ final class SMTPListener: Sendable {
     /// Where it listens, once it does.
     var ports: [Int] { state.withLock { $0.listening.compactMap { $0.localAddress?.port } } }
 
-    /// Binds, and sees its own greeting on each address.
+    /// Binds, and sees on each address that it answers as SMTP servers do.
     func start() async throws {
         for (address, port) in configuration.listen {
             let channel: any Channel
@@ -54,6 +54,15 @@ final class SMTPListener: Sendable {
                 )
             }
             state.withLock { $0.listening.append(channel) }
+            do {
+                // Also a refusal tells that it is there.
+                try await ListenerProbe.check(
+                    address, channel.localAddress?.port ?? 0, expecting: ["220", "421", "554"],
+                    group)
+            } catch {
+                await stop(grace: .zero)
+                throw error
+            }
         }
     }
 

@@ -69,6 +69,18 @@ final class UnsubscribeListener: RoleService {
             bound.withLock { $0.append(own) }
         }
         desk.state.isReady = true
+        for ((address, _), port) in zip(configuration.listen, ports) {
+            do {
+                try await ListenerProbe.check(
+                    address, port,
+                    saying:
+                        "GET \(Self.healthPath) HTTP/1.1\r\nHost: self\r\nConnection: close\r\n\r\n",
+                    expecting: ["HTTP/1.1 200"], group)
+            } catch {
+                await stop(grace: .zero)
+                throw error
+            }
+        }
     }
 
     /// New requests get 503 and Retry-After while those under way are finished.
