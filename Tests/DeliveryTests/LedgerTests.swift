@@ -147,3 +147,47 @@ import Testing
         await #expect(throws: LedgerError.self) { _ = try await imported(ledger, 1) }
     }
 }
+
+@Suite struct LedgerWelcomeTests {
+    private let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    /// A ledger with ten recipients, four of them leased to s01.
+    private func leased() async throws -> (SQLiteLedger, UInt32) {
+        let ledger = try SQLiteLedger(directory: directory.path)
+        let identity = MailingIdentity(
+            name: "may", bounceDomain: "b.example", date: 1, tokenExpiryDay: 21_000)
+        let id = try await ledger.beginImport(
+            template: [65], fields: [], identity: identity, now: 100)
+        var batch = RowBatch()
+        for number in 0..<10 as Range<UInt32> {
+            batch.append(recipient: number, address: "r\(number)@mail.example", values: [])
+        }
+        try await ledger.appendImport(mailing: id, rows: batch.bytes)
+        _ = try await ledger.finishImport(mailing: id, rows: 10)
+        #expect(try await ledger.welcome("s01", run: 1, holding: []) == 0)
+        _ = try await ledger.claim(for: "s01", limit: 4, now: 150)
+        return (ledger, id)
+    }
+
+    @Test func theSameRunHasLostNothingThatItWasGiven() async throws {
+        let (ledger, id) = try await leased()
+        let held = Set([0, 1].map { LeasedRow(mailing: id, recipient: $0) })
+        #expect(try await ledger.welcome("s01", run: 1, holding: held) == 2)
+        let counts = try await ledger.mailing(id).counts
+        #expect(counts[.leased] == 2 && counts[.pending] == 8 && counts.doubtful == 0)
+        #expect(try await ledger.recount(id) == counts)
+    }
+
+    @Test func anotherRunMayHaveSentWhatItNoLongerHolds() async throws {
+        let (ledger, id) = try await leased()
+        #expect(try await ledger.welcome("s01", run: 2, holding: []) == 4)
+        let counts = try await ledger.mailing(id).counts
+        #expect(counts[.pending] == 10 && counts.doubtful == 4)
+        // The new run is known from now on.
+        _ = try await ledger.claim(for: "s01", limit: 3, now: 150)
+        #expect(try await ledger.welcome("s01", run: 2, holding: []) == 3)
+        #expect(try await ledger.mailing(id).counts.doubtful == 4)
+    }
+}

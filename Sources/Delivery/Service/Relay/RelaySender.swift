@@ -17,10 +17,10 @@ final class RelaySender: Sendable {
         var helloName: String
         /// Connections at most.
         var connections: Int
+        /// Without any answer from the relay for so long, waiting jobs are given back.
+        var patience = Duration.seconds(20)
     }
 
-    /// Without any answer from the relay for so long, waiting jobs are given back.
-    static let patience = Duration.seconds(20)
     /// A job that so many connections were lost under is deferred.
     static let maximumLosses = 3
 
@@ -54,10 +54,10 @@ final class RelaySender: Sendable {
     /// Connections that are open.
     var openConnections: Int { state.withLock { $0.channels.count } }
 
-    /// The relay has not answered for `patience`.
+    /// The relay has not answered for its `patience`.
     var isUnreachable: Bool {
         state.withLock { state in
-            state.failingSince.map { ContinuousClock.now - $0 > Self.patience } ?? false
+            state.failingSince.map { ContinuousClock.now - $0 > configuration.patience } ?? false
         }
     }
 
@@ -181,7 +181,7 @@ final class RelaySender: Sendable {
             state.failingSince = since
             let delay = Duration.milliseconds(100 << min(state.failures, 6))
             state.retryAt = .now + delay
-            return (delay, .now - since > Self.patience)
+            return (delay, .now - since > configuration.patience)
         }
         if isHopeless {
             let text = "the relay does not answer: \(why)"
