@@ -123,6 +123,22 @@ import Testing
                 smurf: stranger, addresses: [.v4(1)], ready: true, role: nil, connections: 0,
                 load: 0, work: 0)
         }
+        for name in ["web", "bounce", "ns1"] {
+            var open = try policy()
+            open.members = []
+            open.staticLabels = ["ns1"]
+            let service = try self.service(open)
+            await #expect(throws: OverrideError.self, "\(name) is taken") {
+                try await service.report(
+                    smurf: id(name), addresses: [.v4(0x0A00_0001)], ready: true, role: nil,
+                    connections: 0, load: 0, work: 0)
+            }
+        }
+        await #expect(throws: OverrideError.self, "nobody is at 0.0.0.0") {
+            try await service.report(
+                smurf: id("s01"), addresses: [.v4(0)], ready: true, role: nil, connections: 0,
+                load: 0, work: 0)
+        }
         try await service.report(
             smurf: id("s01"), addresses: [], ready: true, role: nil, connections: -5, load: .nan,
             work: .max)

@@ -59,9 +59,16 @@ public actor RoleSchedulerService {
         load: Double, work: UInt64
     ) throws(OverrideError) {
         let now = moment()
+        for address in addresses {
+            guard let why = address.whyNoMachineHasIt else { continue }
+            throw OverrideError("'\(id)' says it is at \(address), which is \(why)")
+        }
         if state.smurfs[id] == nil {
             guard policy.members.isEmpty || policy.members.contains(where: { $0.id == id }) else {
                 throw OverrideError("'\(id)' is not among the policy's members")
+            }
+            if let holder = policy.holder(of: id) {
+                throw OverrideError("a machine cannot be called '\(id)': that is \(holder)")
             }
             guard !addresses.isEmpty else { throw OverrideError("'\(id)' told no address") }
             state.smurfs[id] = SmurfRecord(addresses: addresses, since: now)
