@@ -83,17 +83,9 @@ struct FarmSources {
         self.policyPath = policyPath
         self.zonePath = zonePath
         policy = try FarmSources.policy(at: policyPath)
-        do throws(ZoneFileError) {
-            zone = try readZone(at: zonePath, origin: DomainName(policy.zone))
-        } catch {
-            Report.note(error.description)
-            throw Report.badInput
-        }
-        guard zone.apex.description == policy.zone else {
-            throw Report.failure(
-                "\(zonePath) is zone '\(zone.apex)', but \(policyPath) says '\(policy.zone)'",
-                status: Report.badInput)
-        }
+        let checked = try CheckedZone(at: zonePath, for: policy)
+        zone = checked.zone
+        policy.staticLabels = checked.staticLabels
     }
 
     /// Reads a policy; faults and warnings go to standard error.
