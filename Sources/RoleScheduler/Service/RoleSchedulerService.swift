@@ -209,6 +209,8 @@ public actor RoleSchedulerService {
         guard record.override != nil || record.state == .quarantined else {
             throw OverrideError("'\(id)' is neither moved nor held by an operator")
         }
+        // Nobody has to explain why the scheduler may have its machine back.
+        if !reason.isEmpty { _ = try OperatorReason(reason) }
         var next = state
         next.smurfs[id]?.override = nil
         if record.state == .quarantined {
@@ -225,6 +227,7 @@ public actor RoleSchedulerService {
         _ id: SmurfID, _ kind: Override.Kind, _ duration: Duration, _ reason: String, _ by: String
     ) throws {
         guard let record = state.smurfs[id] else { throw unknown(id) }
+        _ = try OperatorReason(reason)
         var next = state
         let now = moment()
         next.smurfs[id]?.override = Override(

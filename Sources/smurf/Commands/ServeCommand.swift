@@ -33,6 +33,9 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var logging: LogOptions
 
     func validate() throws {
+        guard (1...64).contains(workers ?? 1) else {
+            throw ValidationError("--workers \(workers ?? 0): write a number from 1 to 64")
+        }
         guard agents.address.isLoopback || identity.paths != nil else {
             throw ValidationError(
                 "--agents \(agents) is beyond loopback: give --tls-cert, --tls-key and --tls-ca")
