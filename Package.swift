@@ -55,7 +55,7 @@ let package = Package(
             name: "AuthDNSCore", dependencies: ["Farm"], path: "Sources/AuthDNS/Core",
             swiftSettings: strict),
         .target(
-            name: "ZoneFile", dependencies: ["AuthDNSCore", "CLDNS"],
+            name: "ZoneFile", dependencies: ["AuthDNSCore", "CLDNS", "Farm"],
             path: "Sources/AuthDNS/ZoneFile", swiftSettings: strict),
         .target(
             name: "AuthDNS",

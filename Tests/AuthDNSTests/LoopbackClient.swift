@@ -5,12 +5,18 @@ final class LoopbackClient {
     private let descriptor: Int32
     private let isStream: Bool
 
-    /// - Parameter port: on 127.0.0.1.
-    init?(port: UInt16, stream: Bool) {
+    /// - Parameters:
+    ///   - port: on 127.0.0.1.
+    ///   - receiveBuffer: octets that wait in the kernel, so that a client can be slow; nil for many.
+    init?(port: UInt16, stream: Bool, receiveBuffer: Int32? = nil) {
         isStream = stream
         let type = stream ? SOCK_STREAM : SOCK_DGRAM
         descriptor = socket(AF_INET, Int32(type.rawValue), 0)
         guard descriptor >= 0 else { return nil }
+        if var room = receiveBuffer {
+            setsockopt(
+                descriptor, SOL_SOCKET, SO_RCVBUF, &room, socklen_t(MemoryLayout<Int32>.size))
+        }
         var patience = timeval(tv_sec: 10, tv_usec: 0)
         setsockopt(
             descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))

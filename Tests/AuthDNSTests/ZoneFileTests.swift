@@ -29,10 +29,32 @@ import ZoneFile
         (start + "w IN A 127.0.0.300\n", 6, "parse"),
         (start + "$INCLUDE other.zone\n", 6, "INCLUDE"),
         (start + "w 4294967295 IN A 127.0.0.1\n", 6, "TTL"),
+        (start + "w 4294967296 IN A 127.0.0.1\n", 6, "beyond 2147483647"),
+        (start + "w 99999999999999999999999999 IN A 127.0.0.1\n", 6, "beyond 2147483647"),
+        (start + "w 3551W A 127.0.0.1\n", 6, "beyond 2147483647"),
+        (start + " 4294967297 IN TXT a\n", 6, "the TTL '4294967297'"),
+        (start + "w ( 4294967297\n IN A 127.0.0.1 )\n", 6, "the TTL '4294967297'"),
+        (start + "$TTL 4294967596\nw A 127.0.0.1\n", 6, "$TTL '4294967596'"),
+        (
+            "$ORIGIN f.test.\n@ 60 IN SOA ns1 hm ( 1 60\n 15 604800 4294967326 )\n", 3,
+            "the negative TTL"
+        ),
+        (start + oversized("t IN TXT"), 6, "more than 65535 octets"),
+        (start + manyAddresses, 5005, "do not fit one answer"),
+        ("\u{FEFF}" + start, 1, "byte order mark"),
         (head + "ns1 IN A 127.0.0.1\n", 0, "NS"),
         ("$ORIGIN f.test.\nns1 300 IN A 127.0.0.1\n", 2, "SOA"),
         ("", 0, "SOA"),
     ]
+
+    private static func oversized(_ head: String) -> String {
+        let string = "\"" + String(repeating: "x", count: 250) + "\""
+        return head + String(repeating: " " + string, count: 270) + "\nw IN A 127.0.0.1\n"
+    }
+
+    private static let manyAddresses = (1...5000).map {
+        "many IN A 127.0.\($0 >> 8).\($0 & 255)\n"
+    }.joined()
 
     @Test(arguments: faults.indices) func faultsNameTheirLine(_ index: Int) throws {
         let (text, line, word) = Self.faults[index]
@@ -41,6 +63,20 @@ import ZoneFile
         let error = #expect(throws: ZoneFileError.self) { try readZone(at: path) }
         #expect(error?.line == line)
         #expect(error?.text.contains(word) == true, "\(error?.description ?? "")")
+    }
+
+    /// Numbers that are not times, and times that just fit, are nobody's business.
+    @Test func numbersThatFitAreRead() throws {
+        let directory = try TemporaryDirectory()
+        let path = try directory.write(
+            "f.zone",
+            Self.start
+                + "w 2147483647 IN TXT \"99999999999\" ; 99999999999\n99999999999 A 127.0.0.1\n"
+                + "v 1h30m IN A 127.0.0.2\n")
+        let zone = try readZone(at: path)
+        #expect(zone.records.contains { $0.ttl == 2_147_483_647 })
+        #expect(zone.records.contains { $0.ttl == 5_400 })
+        #expect(zone.records.count == 6)
     }
 
     @Test func pathsThatAreNoFileAreFaults() {

@@ -45,6 +45,35 @@ import Testing
         ("roles: {web: &x {min: 1}}", "3:1", "anchors"),
         ("roles: {web: {min: 1}}\non_signal_loss: {mode: panic}", "4:24", "hold or fallback"),
         ("roles: {web: {min: 1}}\nguards: {panic_below: 140%}", "4:23", "no share"),
+        (
+            "roles: {web: {min: -4}}", "3:20",
+            "'-4' is no whole number from 0 to 100000: write digits"
+        ),
+        ("roles: {web: {priority: 1.5}}", "3:25", "'1.5' is no whole number from 1 to 1000: write"),
+        ("roles: {web: {ttl: 30}}", "3:20", "give it a unit"),
+        ("roles: {web: {warm: -3}}", "3:21", "'-3' is no duration; use 500ms, 30s, 5m or 2h\n"),
+        ("roles: {w\u{0}b: {min: 1}}", "3:10", "the control character U+0000"),
+        ("roles: {web: {min: \"\u{1b}[31m\"}}", "3:21", "the control character U+001B"),
+        ("roles: {web: {names: {www: A}}}\nmembers: [{id: web}]", "4:16", "the name of role 'web'"),
+        ("roles: {web: {names: {www: A}}}\nmembers: [{id: www}]", "4:16", "a name of role 'web'"),
+        ("roles: {web: {min: 1}}\nmembers: [{id: bounce}]", "4:16", "the bounce domain"),
+        (
+            "roles: {web: {min: 1}}\nbounce_domain: b.smurf.example.test\nmembers: [{id: b}]",
+            "5:16", "the bounce domain"
+        ),
+        (
+            "roles: {web: {min: 1}}\nmembers:\n  - {id: a1, address: 10.0.0.1}\n"
+                + "  - {id: a2, addresses: [\"::2\", 10.0.0.1]}", "6:33",
+            "the address of member 'a1' too (line 5)"
+        ),
+        ("roles: {web: {min: 1}}\nmembers: [{id: s1, address: 0.0.0.0}]", "4:29", "unspecified"),
+        ("roles: {web: {min: 1}}\nmembers: [{id: s1, address: '::'}]", "4:29", "unspecified"),
+        ("roles: {web: {min: 1}}\nmembers: [{id: s1, address: 224.0.0.1}]", "4:29", "multicast"),
+        ("roles: {web: {min: 1}}\nmembers: [{id: s1, address: 'ff02::1'}]", "4:29", "multicast"),
+        (
+            "roles: {web: {min: 1}}\nmembers: [{id: s1, address: 255.255.255.255}]", "4:29",
+            "broadcast"
+        ),
     ])
     func saysWhereAndWhat(_ body: String, _ place: String, _ part: String) {
         let error = #expect(throws: PolicyErrors.self) {
@@ -53,6 +82,15 @@ import Testing
         let text = error?.description ?? ""
         #expect(text.contains("farm.yml:\(place): error: "), "\(text)")
         #expect(text.contains(part), "\(text)")
+    }
+
+    @Test func anotherVersionIsToldWhichToWrite() {
+        let error = #expect(throws: PolicyErrors.self) {
+            try parsePolicy("version: 2\nzone: a.example\nroles: {web: {min: 1}}", file: "x")
+        }
+        #expect(
+            error?.description.hasPrefix("x:1:10: error: '2' is no known value: write 1\n") ?? false
+        )
     }
 
     @Test(arguments: [

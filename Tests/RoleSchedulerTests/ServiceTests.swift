@@ -95,16 +95,23 @@ import Testing
         _ = try await settle(service) { members($0, "smtp-out").count == 1 }
         let nobody = try id("s99")
         await #expect(throws: OverrideError.self) {
-            try await service.hold(nobody, for: .seconds(1), reason: "", by: "ann")
+            try await service.hold(nobody, for: .seconds(1), reason: "x", by: "ann")
         }
         let some = try id("s01")
         let none = try #require(Role("none"))
         await #expect(throws: OverrideError.self) {
-            try await service.move(some, to: none, for: .seconds(1), reason: "", by: "ann")
+            try await service.move(some, to: none, for: .seconds(1), reason: "x", by: "ann")
         }
         await #expect(throws: OverrideError.self) {
             try await service.release(some, reason: "", by: "ann")
         }
+        await #expect(throws: OverrideError.self) {
+            try await service.hold(some, for: .seconds(60), reason: "two\nlines", by: "ann")
+        }
+        await #expect(throws: OverrideError.self) {
+            try await service.hold(some, for: .seconds(60), reason: "", by: "ann")
+        }
+        #expect(await service.board().smurfs.allSatisfy { $0.record.override == nil })
         let web = try #require(Role("web"))
         for name in ["s01", "s02", "s03"] {
             try await service.move(id(name), to: web, for: .seconds(60), reason: "all", by: "ann")
@@ -121,6 +128,22 @@ import Testing
         await #expect(throws: OverrideError.self) {
             try await service.report(
                 smurf: stranger, addresses: [.v4(1)], ready: true, role: nil, connections: 0,
+                load: 0, work: 0)
+        }
+        for name in ["web", "bounce", "ns1"] {
+            var open = try policy()
+            open.members = []
+            open.staticLabels = ["ns1"]
+            let service = try self.service(open)
+            await #expect(throws: OverrideError.self, "\(name) is taken") {
+                try await service.report(
+                    smurf: id(name), addresses: [.v4(0x0A00_0001)], ready: true, role: nil,
+                    connections: 0, load: 0, work: 0)
+            }
+        }
+        await #expect(throws: OverrideError.self, "nobody is at 0.0.0.0") {
+            try await service.report(
+                smurf: id("s01"), addresses: [.v4(0)], ready: true, role: nil, connections: 0,
                 load: 0, work: 0)
         }
         try await service.report(
@@ -148,7 +171,7 @@ import Testing
         #expect(lock.status == 0, "\(lock.errors)")
         let some = try id("s02")
         await #expect(throws: (any Error).self) {
-            try await service.hold(some, for: .seconds(60), reason: "", by: "ann")
+            try await service.hold(some, for: .seconds(60), reason: "new disk", by: "ann")
         }
         let board = await service.board()
         #expect(board.version == before)

@@ -66,6 +66,7 @@ public struct RecordType: RawRepresentable, Hashable, Comparable, Sendable {
     public static let txt = RecordType(rawValue: 16)
     public static let aaaa = RecordType(rawValue: 28)
     public static let srv = RecordType(rawValue: 33)
+    public static let dname = RecordType(rawValue: 39)
     public static let opt = RecordType(rawValue: 41)
     public static let ds = RecordType(rawValue: 43)
     public static let ixfr = RecordType(rawValue: 251)

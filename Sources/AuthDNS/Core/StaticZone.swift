@@ -31,7 +31,13 @@ public struct StaticZone: Hashable, Sendable {
 /// What is wrong with a zone as a whole.
 public struct ZoneFault: Error, Hashable, Sendable, CustomStringConvertible {
     public let description: String
-    public init(_ description: String) { self.description = description }
+    /// Whose records are at fault; nil when it is not one name's.
+    public let owner: DomainName?
+
+    public init(_ description: String, owner: DomainName? = nil) {
+        self.description = description
+        self.owner = owner
+    }
 }
 
 /// The fixed part of an SOA record's data (RFC 1035 §3.3.13).

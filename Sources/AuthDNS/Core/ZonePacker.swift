@@ -53,7 +53,8 @@ struct ZonePacker {
     ) throws(ZoneFault) {
         let types = Set(records.map(\.type))
         if types.contains(.cname) && (types.count > 1 || records.count > 1) {
-            throw ZoneFault("\(name) has a CNAME and other records (RFC 1034 section 3.6.2)")
+            throw ZoneFault(
+                "\(name) has a CNAME and other records (RFC 1034 section 3.6.2)", owner: name)
         }
         var node = ZoneImage.Node(
             nameOffset: UInt32(bytes.count), nameLength: UInt16(name.wire.count),
@@ -102,7 +103,9 @@ struct ZonePacker {
         }
         // The largest message is 65,535 octets: question, OPT and header take less than 300.
         guard plain - packed <= 65_200, set.count <= 4_000 else {
-            throw ZoneFault("the records of \(name) do not fit one answer")
+            throw ZoneFault(
+                "the \(set.count) records of \(name) do not fit one answer (65535 octets)",
+                owner: name)
         }
         let lengths = Set(zip(offsets.dropFirst(), offsets).map { $0 - $1 })
         let fixed = lengths.count == 1 ? lengths.first ?? 0 : 0

@@ -102,7 +102,7 @@ public final class NameServer: Sendable {
         threads.withLock { $0 = started }
     }
 
-    /// Ends every thread; blocks for at most half a second.
+    /// Ends every thread. TCP clients get the answers they are owed; blocks for at most three seconds.
     public func stop() {
         stopping.set()
         for thread in threads.withLock({ $0 }) { thread.join() }

@@ -15,6 +15,12 @@ final class StreamWorker: @unchecked Sendable {
     private var connections: [Int32: StreamConnection] = [:]
     private var perClient: [[UInt8]: Int] = [:]
     private var reply = [UInt8](repeating: 0, count: 65_535)
+    /// While descriptors are short: when to accept again, in milliseconds.
+    private var pausedUntil: Int?
+    /// No new query is read any more.
+    private var isDraining = false
+    /// How long a stop waits for clients that take their answers slowly, in milliseconds.
+    private static let longestDrain = 2_000
 
     init(
         listeners: [Int32], published: PublishedImage, stopping: StopFlag,
@@ -41,6 +47,7 @@ final class StreamWorker: @unchecked Sendable {
         while !stopping.isSet {
             let count = unsafe epoll_wait(poll, &events, 64, 250)
             view.refresh(published)
+            resumeAccepting(poll)
             for index in 0..<max(Int(count), 0) {
                 let event = unsafe events[index]
                 let descriptor = unsafe event.data.fd
@@ -57,7 +64,44 @@ final class StreamWorker: @unchecked Sendable {
                 where now - connection.lastActive > limits.idleSeconds { drop(descriptor) }
             }
         }
+        view.refresh(published)
+        drain(poll, view.image)
         for descriptor in Array(connections.keys) { drop(descriptor) }
+    }
+
+    /// Answers what has arrived, sends what is owed and hangs up; nobody can make it last.
+    private func drain(_ poll: Int32, _ image: ZoneImage) {
+        for listener in listeners { watch(poll, listener, EPOLL_CTL_DEL, 0) }
+        isDraining = true
+        // A close before everything is read would reset the connection and lose answers on the way.
+        for descriptor in Array(connections.keys) {
+            for _ in 0..<8 { serve(descriptor, poll, EPOLLIN.rawValue, image) }
+            if connections[descriptor]?.unsent.isEmpty ?? false { drop(descriptor) }
+        }
+        let deadline = milliseconds() + StreamWorker.longestDrain
+        var events = unsafe [epoll_event](repeating: epoll_event(), count: 64)
+        while !connections.isEmpty, milliseconds() < deadline {
+            let count = unsafe epoll_wait(poll, &events, 64, 50)
+            for index in 0..<max(Int(count), 0) {
+                let event = unsafe events[index]
+                let descriptor = unsafe event.data.fd
+                serve(descriptor, poll, unsafe event.events & ~EPOLLIN.rawValue, image)
+                if connections[descriptor]?.unsent.isEmpty ?? false { drop(descriptor) }
+            }
+        }
+    }
+
+    /// Without a descriptor to accept with, the waiting client would wake this thread for ever.
+    private func pauseAccepting(_ poll: Int32) {
+        guard pausedUntil == nil else { return }
+        pausedUntil = milliseconds() + 200
+        for listener in listeners { watch(poll, listener, EPOLL_CTL_DEL, 0) }
+    }
+
+    private func resumeAccepting(_ poll: Int32) {
+        guard let until = pausedUntil, milliseconds() >= until else { return }
+        pausedUntil = nil
+        for listener in listeners { watch(poll, listener, EPOLL_CTL_ADD, EPOLLIN.rawValue) }
     }
 
     private func accept(_ listener: Int32, _ poll: Int32) {
@@ -71,7 +115,10 @@ final class StreamWorker: @unchecked Sendable {
                         Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
                 }
             }
-            guard descriptor >= 0 else { return }
+            guard descriptor >= 0 else {
+                if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) { pauseAccepting(poll) }
+                return
+            }
             let client = StreamWorker.client(storage)
             guard connections.count < limits.connections,
                 perClient[client, default: 0] < limits.perClient
@@ -111,7 +158,9 @@ final class StreamWorker: @unchecked Sendable {
         keeps = keeps && connection.flush(to: descriptor) && !connection.isMalformed
         // Octets alone do not count: who trickles them is idle (RFC 7766 section 6.2.3).
         if connection.hasMoved { connection.lastActive = seconds() }
-        let wanted = EPOLLIN.rawValue | (connection.unsent.isEmpty ? 0 : EPOLLOUT.rawValue)
+        let wanted =
+            (isDraining ? 0 : EPOLLIN.rawValue)
+            | (connection.unsent.isEmpty ? 0 : EPOLLOUT.rawValue)
         if keeps && wanted != connection.watched {
             watch(poll, descriptor, EPOLL_CTL_MOD, wanted)
             connection.watched = wanted
@@ -145,10 +194,12 @@ final class StreamWorker: @unchecked Sendable {
         _ = unsafe epoll_ctl(poll, operation, descriptor, &event)
     }
 
-    private func seconds() -> Int {
+    private func seconds() -> Int { milliseconds() / 1000 }
+
+    private func milliseconds() -> Int {
         var time = timespec()
         _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        return time.tv_sec
+        return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
     }
 }
 

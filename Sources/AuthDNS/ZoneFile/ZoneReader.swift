@@ -1,52 +1,9 @@
-public import AuthDNSCore
+import AuthDNSCore
 import CLDNS
 import Glibc
 
-/// Reads a zone file (RFC 1035 §5) by libldns, record by record, and checks what libldns lets pass:
-/// owners outside the zone, other classes, a second SOA, a CNAME beside other data. The only file that
-/// talks to libldns about text.
-/// - Parameters:
-///   - path: of the file; `$ORIGIN` and `$TTL` are understood, `$INCLUDE` and `$GENERATE` are not.
-///   - origin: what relative names are completed with until an `$ORIGIN` line; needed when the file
-///     has none.
-/// - Throws: the first fault, with file and line.
-/// - Complexity: reads the whole file; blocks on it.
-public func readZone(at path: String, origin: DomainName? = nil) throws(ZoneFileError) -> StaticZone
-{
-    guard let file = unsafe fopen(path, "r") else {
-        throw ZoneFileError(path: path, line: 0, text: "cannot be read: \(lastSystemError())")
-    }
-    // Safe: the stream is closed once, after the last use.
-    defer { unsafe fclose(file) }
-    let reader = unsafe ZoneReader(path: path, file: file, origin: origin)
-    let records = try reader.records()
-    do throws(ZoneFault) {
-        return try StaticZone(records: records)
-    } catch {
-        throw ZoneFileError(path: path, line: 0, text: error.description)
-    }
-}
-
-/// What is wrong with a zone file.
-public struct ZoneFileError: Error, Hashable, Sendable, CustomStringConvertible {
-    public let path: String
-    /// From 1; 0 when the fault is the whole file's.
-    public let line: Int
-    public let text: String
-
-    /// `file:line: error: text`
-    public var description: String {
-        line > 0 ? "\(path):\(line): error: \(text)" : "\(path): error: \(text)"
-    }
-}
-
-private func lastSystemError() -> String {
-    // Safe: the text is copied before another call can change it.
-    unsafe String(cString: strerror(errno))
-}
-
-/// One pass over one open file.
-@safe private final class ZoneReader {
+/// One pass over one open file by libldns' parser. The only file that talks to libldns about text.
+@safe final class ZoneReader {
     private let path: String
     private let file: UnsafeMutablePointer<FILE>
     // The parser replaces and frees these two: they are heap values of libldns and ours to free last.
@@ -55,6 +12,8 @@ private func lastSystemError() -> String {
     private var ttl: UInt32 = 3600
     private var line: Int32 = 0
     private var types: [DomainName: Set<RecordType>] = [:]
+    /// On which line each record ends; of equal ones the first.
+    private(set) var lines: [ResourceRecord: Int] = [:]
 
     init(path: String, file: UnsafeMutablePointer<FILE>, origin: DomainName?) {
         self.path = path
@@ -78,6 +37,7 @@ private func lastSystemError() -> String {
             guard let record = try next() else { continue }
             try check(record, apex: records.first?.owner)
             types[record.owner, default: []].insert(record.type)
+            lines[record] = lines[record] ?? Int(line)
             records.append(record)
         }
         return records
@@ -110,6 +70,9 @@ private func lastSystemError() -> String {
         for index in 0..<(unsafe ldns_rr_rd_count(rr)) {
             guard let field = unsafe ldns_rr_rdf(rr, index) else { continue }
             data += unsafe bytes(field)
+        }
+        guard data.count <= 65_535 else {
+            throw fault("the record's data has \(data.count) octets; 65535 is the most it can have")
         }
         let type = UInt16(truncatingIfNeeded: unsafe ldns_rr_get_type(rr).rawValue)
         return ResourceRecord(
@@ -150,8 +113,8 @@ private func lastSystemError() -> String {
         ZoneFileError(path: path, line: Int(line), text: text)
     }
 
-    /// Finds quotes and parentheses that are never closed, which libldns takes for closed at the end
-    /// of the file, then goes back to the start.
+    /// Finds what libldns lets pass or misreads without a word: quotes and parentheses that are never
+    /// closed, times that overflow its 32 bits, byte order marks. Then goes back to the start.
     private func checkText() throws(ZoneFileError) {
         var scan = DelimiterScan()
         while case let octet = unsafe fgetc(file), octet != EOF {
@@ -167,50 +130,5 @@ private func lastSystemError() -> String {
             throw ZoneFileError(path: path, line: 0, text: "cannot be read: \(lastSystemError())")
         }
         unsafe rewind(file)
-    }
-}
-
-/// Follows quotes, parentheses and comments through a zone file, octet by octet.
-struct DelimiterScan {
-    private var line = 1
-    private var opened = 0
-    private var quoted: Int?
-    private var inComment = false
-    private var escaped = false
-    private(set) var problem: (line: Int, text: String)?
-
-    mutating func take(_ octet: UInt8) {
-        if octet == 0x0A {
-            inComment = false
-            escaped = false
-            if let start = quoted {
-                problem = (start, "this quote is not closed on its line: add a \"")
-            }
-            line += 1
-            return
-        }
-        if escaped || inComment {
-            escaped = false
-            return
-        }
-        switch octet {
-        case 0: problem = (line, "a NUL octet: a zone file is text")
-        case 0x5C: escaped = true
-        case 0x22: quoted = quoted == nil ? line : nil
-        case 0x3B where quoted == nil: inComment = true
-        case 0x28 where quoted == nil:
-            if opened != 0 { problem = (line, "'(' within '(': close the one of line \(opened)") }
-            opened = line
-        case 0x29 where quoted == nil:
-            if opened == 0 { problem = (line, "')' without '('") }
-            opened = 0
-        default: break
-        }
-    }
-
-    /// What is still open at the end of the file.
-    func finish() -> (line: Int, text: String)? {
-        if let quoted { return (quoted, "this quote is never closed: add a \"") }
-        return opened > 0 ? (opened, "this '(' is never closed: add a ')'") : nil
     }
 }

@@ -68,6 +68,19 @@ private func senders(_ planner: Planner) -> [IPAddress] {
 }
 
 extension Policy {
+    /// Every name that the farm may ever publish by this policy, with nobody behind the roles yet: to
+    /// be held against the zone file before anything is served.
+    public var everyName: Membership {
+        var view = Membership(version: 0, hostTTL: hostTTL, senderOwners: senderOwners)
+        view.hosts = members.map { Membership.Host(id: $0.id, addresses: $0.addresses) }
+        view.records = roles.flatMap { rule in
+            rule.names.map {
+                Membership.RoleRecords(owner: $0.owner, kind: $0.kind, members: [], ttl: rule.ttl)
+            }
+        }
+        return view
+    }
+
     /// Owners that get the SPF record: the apex, and the bounce domain when it lies in the zone.
     var senderOwners: [String] {
         guard bounceDomain.hasSuffix("." + zone) else { return ["@"] }

@@ -18,6 +18,9 @@ public struct Policy: Hashable, Sendable {
     /// Machines the policy knows by id, sorted by id; others may join without being listed.
     public var members: [MemberPolicy]
     public var onSignalLoss: SignalLoss
+    /// Labels directly under the zone that the zone file has records for; no machine may have one for
+    /// its id. Not in the policy file: whoever reads both files fills it in.
+    public var staticLabels: Set<String> = []
 
     public init(
         zone: String, bounceDomain: String? = nil, roles: [RolePolicy],
@@ -46,6 +49,18 @@ public struct Policy: Hashable, Sendable {
     /// Whether `id` may hold `role` as far as the policy is concerned.
     public func allows(_ id: SmurfID, _ role: Role) -> Bool {
         member(id).allows(role)
+    }
+
+    /// What else goes by the name that a machine called `id` would get; nil when it is free.
+    public func holder(of id: SmurfID) -> String? {
+        if let rule = roles.first(where: { $0.role.name == id.name }) {
+            return "the name of role '\(rule.role)'"
+        }
+        if let rule = roles.first(where: { $0.names.contains { $0.owner == id.name } }) {
+            return "a name of role '\(rule.role)'"
+        }
+        if senderOwners.contains(id.name) { return "the bounce domain" }
+        return staticLabels.contains(id.name) ? "a name in the zone file" : nil
     }
 
     /// Roles by importance: priority 1 first, names break ties.

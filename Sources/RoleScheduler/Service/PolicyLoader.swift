@@ -38,6 +38,7 @@ public func parsePolicy(_ text: String, file: String) throws(PolicyErrors) -> Lo
 
 /// YAML's own errors at their places.
 private func compose(_ text: String, _ problems: PolicyProblems) -> Node? {
+    guard !problems.refuseControls() else { return nil }
     if let anchor = text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
         .first(
             where: { $0.element.contains(#/^[^#"']*[:\-,\[{]\s*[&*][A-Za-z]/#) })
@@ -81,7 +82,7 @@ private struct PolicyLoader {
         let zone = zone(root)
         let defaults = RoleDefaults(root.mapping("defaults"))
         let roles = roles(root, defaults)
-        let members = members(root, Set(roles.map(\.role)))
+        let members = members(root, roles, bounceDomain(root) ?? "bounce." + zone, zone)
         let policy = Policy(
             zone: zone, bounceDomain: bounceDomain(root), roles: roles, members: members,
             movement: movement(root.mapping("movement")), guards: guards(root.mapping("guards")),
@@ -180,17 +181,27 @@ private struct PolicyLoader {
         return SignalLoss(mode: mode, fallback: fallback)
     }
 
-    private func members(_ root: PolicyMapping, _ roles: Set<Role>) -> [MemberPolicy] {
+    private func members(
+        _ root: PolicyMapping, _ rules: [RolePolicy], _ bounceDomain: String, _ zone: String
+    ) -> [MemberPolicy] {
+        let policy = Policy(zone: zone, bounceDomain: bounceDomain, roles: rules)
+        let addresses = AddressBook()
         var seen: [SmurfID: Int] = [:]
         return root.sequence("members").compactMap { node in
             let map = PolicyMapping(node, "a member", at: node.mark, problems)
             defer { map.finish() }
-            let reader = MemberReader(map, roles)
+            let reader = MemberReader(map, Set(rules.map(\.role)), addresses)
             guard let member = reader.member() else { return nil }
             if let line = seen[member.id] {
                 problems.error(
                     node.mark, "member '\(member.id)' is listed twice (first on line \(line))")
                 return nil
+            }
+            if let holder = policy.holder(of: member.id) {
+                problems.error(
+                    map.node("id")?.mark,
+                    "a member cannot be called '\(member.id)': that is \(holder), whose records "
+                        + "its own would mix with; choose another id")
             }
             seen[member.id] = node.mark?.line ?? 0
             return member

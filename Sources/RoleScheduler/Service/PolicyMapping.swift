@@ -67,31 +67,43 @@ final class PolicyMapping {
     }
 
     /// A value that `parse` understands, or the default with an error that says what is expected.
+    /// - Parameter hasUnit: whether a bare number only lacks its unit.
     func value<Value>(
-        _ key: String, _ expected: String, default usual: Value, _ parse: (String) -> Value?
+        _ key: String, _ expected: String, default usual: Value, hasUnit: Bool = false,
+        _ parse: (String) -> Value?
     ) -> Value {
         guard let text = text(key) else { return usual }
         if let value = parse(text) { return value }
-        problems.error(node(key)?.mark, "'\(text)' is no \(expected)" + hint(text))
+        problems.error(
+            node(key)?.mark,
+            "'\(PolicyProblems.printable(text))' is no \(expected)" + hint(text, hasUnit))
         return usual
     }
 
-    private func hint(_ text: String) -> String {
+    private func hint(_ text: String, _ hasUnit: Bool) -> String {
         if text.contains(":") && text.allSatisfy({ $0.isNumber || $0 == ":" }) {
             return "; unquoted, YAML reads it as a number"
         }
-        return Double(text) != nil ? ": give it a unit" : ""
+        guard hasUnit, let number = Double(text), number >= 0 else { return "" }
+        return ": give it a unit"
     }
 
     func integer(_ key: String, _ range: ClosedRange<Int>, default usual: Int) -> Int {
-        value(key, "whole number from \(range.lowerBound) to \(range.upperBound)", default: usual) {
+        let expected =
+            range.count == 1
+            ? "known value: write \(range.lowerBound)"
+            : "whole number from \(range.lowerBound) to \(range.upperBound): "
+                + "write digits only, such as \(Swift.max(usual, range.lowerBound))"
+        return value(key, expected, default: usual) {
             PolicyMapping.decimal($0).flatMap { range.contains($0) ? $0 : nil }
         }
     }
 
     /// "30s", "5m", "2h", "500ms".
     func duration(_ key: String, default usual: Duration) -> Duration {
-        value(key, "duration; use 500ms, 30s, 5m or 2h", default: usual, PolicyMapping.duration)
+        value(
+            key, "duration; use 500ms, 30s, 5m or 2h", default: usual, hasUnit: true,
+            PolicyMapping.duration)
     }
 
     /// "40%" or "0.4", as a share from 0 to 1.
@@ -106,7 +118,7 @@ final class PolicyMapping {
 
     /// "25/s", "1500/m", "1M/h": units per second.
     func rate(_ key: String) -> Double? {
-        value(key, "rate; use 25/s, 1500/m or 40000/h", default: nil) { text in
+        value(key, "rate; use 25/s, 1500/m or 40000/h", default: nil, hasUnit: true) { text in
             let parts = text.split(separator: "/", omittingEmptySubsequences: false)
             let units: [Substring: Double] = ["s": 1, "m": 60, "h": 3600]
             guard parts.count == 2, let unit = units[parts[1]], let number = Double(parts[0]),

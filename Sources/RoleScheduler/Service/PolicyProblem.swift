@@ -51,12 +51,44 @@ final class PolicyProblems {
         var snippet = ""
         if line >= 1, line <= lines.count {
             let caret = String(repeating: " ", count: max(column - 1, 0)) + "^"
-            snippet = "\(lines[line - 1])\n\(caret)"
+            snippet = "\(PolicyProblems.printable(lines[line - 1]))\n\(caret)"
         }
         all.append(
             PolicyProblem(
                 file: file, line: line, column: column, isError: isError, text: text,
                 snippet: snippet))
+    }
+
+    /// `text` fit for a terminal: control characters are shown as "?", one for one.
+    static func printable(_ text: some StringProtocol) -> String {
+        var shown = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            let isControl = scalar.properties.generalCategory == .control && scalar != "\t"
+            shown.append(isControl ? "?" : scalar)
+        }
+        return String(shown)
+    }
+
+    /// Complains about the first character that no YAML text may have (YAML 1.1 §5.1).
+    /// - Returns: whether there is one.
+    func refuseControls() -> Bool {
+        for (index, line) in lines.enumerated() {
+            let ending =
+                line.unicodeScalars.last == "\r"
+                ? line.unicodeScalars.dropLast() : line.unicodeScalars[...]
+            for (column, scalar) in ending.enumerated()
+            where scalar.properties.generalCategory == .control && scalar != "\t"
+                && scalar.value != 0x85
+            {
+                let code = String(scalar.value, radix: 16, uppercase: true)
+                add(
+                    index + 1, column + 1,
+                    "the control character U+\(String(repeating: "0", count: max(4 - code.count, 0)))\(code)"
+                        + ": a policy file is plain text, remove it", isError: true)
+                return true
+            }
+        }
+        return false
     }
 
     var sorted: [PolicyProblem] { all.sorted { ($0.line, $0.column) < ($1.line, $1.column) } }

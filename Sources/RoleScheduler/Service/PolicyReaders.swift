@@ -11,8 +11,8 @@ struct RoleDefaults {
     let drain: DrainRule
 
     init(_ map: PolicyMapping) {
-        ttl = map.value("ttl", "TTL from 1s to 7 days", default: 30, RoleReader.ttl)
-        hostTTL = map.value("host_ttl", "TTL from 1s to 7 days", default: 3600, RoleReader.ttl)
+        ttl = RoleReader.ttl(map, "ttl", default: 30)
+        hostTTL = RoleReader.ttl(map, "host_ttl", default: 3600)
         warm = map.duration("warm", default: .seconds(10))
         tolerance = map.share("tolerance", default: 0.1)
         drain = RoleReader.drain(map.mapping("drain"), DrainRule())
@@ -51,8 +51,7 @@ struct RoleReader {
             priority: map.integer("priority", 1...1000, default: 1), min: floor,
             max: ceiling.map { max($0, floor) }, soak: map.integer("soak", 0...1000, default: 0),
             capacity: map.rate("capacity"), utilisation: utilisation(), demand: demand(),
-            ttl: UInt32(
-                map.value("ttl", "TTL from 1s to 7 days", default: defaults.ttl, RoleReader.ttl)),
+            ttl: UInt32(RoleReader.ttl(map, "ttl", default: defaults.ttl)),
             sends: sends,
             empty: map.value("empty", "answer; use keep, servfail or nodata", default: .keep) {
                 WhenEmpty(rawValue: $0)
@@ -61,7 +60,12 @@ struct RoleReader {
             warm: map.duration("warm", default: defaults.warm))
     }
 
-    static func ttl(_ text: String) -> Int? {
+    static func ttl(_ map: PolicyMapping, _ key: String, default usual: Int) -> Int {
+        map.value(
+            key, "TTL from 1s to 7 days; use 30s, 5m or 2h", default: usual, hasUnit: true, ttl)
+    }
+
+    private static func ttl(_ text: String) -> Int? {
         guard let seconds = PolicyMapping.duration(text)?.components.seconds,
             (1...604_800).contains(seconds)
         else { return nil }
@@ -141,10 +145,12 @@ struct RoleReader {
 struct MemberReader {
     let map: PolicyMapping
     let roles: Set<Role>
+    let book: AddressBook
 
-    init(_ map: PolicyMapping, _ roles: Set<Role>) {
+    init(_ map: PolicyMapping, _ roles: Set<Role>, _ book: AddressBook) {
         self.map = map
         self.roles = roles
+        self.book = book
     }
 
     func member() -> MemberPolicy? {
@@ -173,9 +179,24 @@ struct MemberReader {
         if let one = map.node("address") { nodes.append(one) }
         return nodes.compactMap { node in
             let text = node.scalar?.string ?? ""
-            if let address = IPAddress(text) { return address }
-            map.problems.error(node.mark, "'\(text)' is no IPv4 or IPv6 address")
-            return nil
+            guard let address = IPAddress(text) else {
+                map.problems.error(
+                    node.mark,
+                    "'\(PolicyProblems.printable(text))' is no IPv4 or IPv6 address")
+                return nil
+            }
+            if let why = address.whyNoMachineHasIt {
+                map.problems.error(node.mark, "\(address) is \(why): give the machine's own")
+                return nil
+            }
+            if let (other, line) = book.note(address, of: map.text("id") ?? "", at: node.mark) {
+                map.problems.error(
+                    node.mark,
+                    "\(address) is the address of member '\(other)' too (line \(line)): machines "
+                        + "that share one cannot be told apart")
+                return nil
+            }
+            return address
         }
     }
 
@@ -183,6 +204,18 @@ struct MemberReader {
         let text = node.scalar?.string ?? ""
         if let role = Role(text), roles.contains(role) { return role }
         map.problems.error(node.mark, "'\(text)' is no role of this policy")
+        return nil
+    }
+}
+
+/// Which address was first given to whom, so that no other member gets it.
+final class AddressBook {
+    private var holders: [IPAddress: (id: String, line: Int)] = [:]
+
+    /// - Returns: who has it already, and on which line.
+    func note(_ address: IPAddress, of id: String, at mark: Mark?) -> (id: String, line: Int)? {
+        if let holder = holders[address] { return holder }
+        holders[address] = (id, mark?.line ?? 0)
         return nil
     }
 }

@@ -59,9 +59,16 @@ public actor RoleSchedulerService {
         load: Double, work: UInt64
     ) throws(OverrideError) {
         let now = moment()
+        for address in addresses {
+            guard let why = address.whyNoMachineHasIt else { continue }
+            throw OverrideError("'\(id)' says it is at \(address), which is \(why)")
+        }
         if state.smurfs[id] == nil {
             guard policy.members.isEmpty || policy.members.contains(where: { $0.id == id }) else {
                 throw OverrideError("'\(id)' is not among the policy's members")
+            }
+            if let holder = policy.holder(of: id) {
+                throw OverrideError("a machine cannot be called '\(id)': that is \(holder)")
             }
             guard !addresses.isEmpty else { throw OverrideError("'\(id)' told no address") }
             state.smurfs[id] = SmurfRecord(addresses: addresses, since: now)
@@ -202,6 +209,8 @@ public actor RoleSchedulerService {
         guard record.override != nil || record.state == .quarantined else {
             throw OverrideError("'\(id)' is neither moved nor held by an operator")
         }
+        // Nobody has to explain why the scheduler may have its machine back.
+        if !reason.isEmpty { _ = try OperatorReason(reason) }
         var next = state
         next.smurfs[id]?.override = nil
         if record.state == .quarantined {
@@ -218,6 +227,7 @@ public actor RoleSchedulerService {
         _ id: SmurfID, _ kind: Override.Kind, _ duration: Duration, _ reason: String, _ by: String
     ) throws {
         guard let record = state.smurfs[id] else { throw unknown(id) }
+        _ = try OperatorReason(reason)
         var next = state
         let now = moment()
         next.smurfs[id]?.override = Override(

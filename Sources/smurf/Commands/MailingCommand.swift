@@ -50,6 +50,7 @@ struct MailingCommand: AsyncParsableCommand {
                 if Int(row.recipient) == self.row - 1 { found = message }
             }
             guard let found else {
+                for problem in mailing.problems { Report.note(problem) }
                 throw Report.failure(
                     "there is no row \(row); \(mailing.count) rows render", status: Report.badInput)
             }
@@ -96,6 +97,9 @@ struct MailingOptions: ParsableArguments {
     func checked(
         _ visit: (RowBatch.Row, [UInt8]) -> Void = { _, _ in }
     ) throws -> CheckedMailing {
+        if let fault = MailingIdentity.fault(inUnsubscribeBase: unsubscribeBase) {
+            throw Report.failure("--unsubscribe-base \(fault)", status: Report.badInput)
+        }
         let now = date ?? Int64(Date().timeIntervalSince1970)
         let identity = MailingIdentity(
             name: name, listID: listId, from: from, bounceDomain: bounceDomain,

@@ -1,6 +1,7 @@
 import ArgumentParser
 import FarmProtocol
 import Foundation
+import RoleScheduler
 import SwiftProtobuf
 
 /// What every override says: for how long, why, and by whom. All of it lands in the history.
@@ -13,6 +14,7 @@ struct OverrideOptions: ParsableArguments {
     func send(
         _ action: Smurffarm_V1_OverrideRequest.Action, smurf: String, role: String = ""
     ) async throws {
+        try OverrideOptions.check(reason: reason)
         let request = Smurffarm_V1_OverrideRequest.with {
             $0.action = action
             $0.smurf = smurf
@@ -22,6 +24,17 @@ struct OverrideOptions: ParsableArguments {
             $0.operator = NSUserName()
         }
         print(try await control.ask { try await $0.override(request).said })
+    }
+}
+
+extension OverrideOptions {
+    /// Before anything is sent; the control node checks it again.
+    static func check(reason: String) throws {
+        do throws(OverrideError) {
+            _ = try OperatorReason(reason)
+        } catch {
+            throw Report.failure("--reason: \(error)", status: Report.badInput)
+        }
     }
 }
 
@@ -75,13 +88,14 @@ struct ReleaseCommand: AsyncParsableCommand {
 
     @Argument(help: "The smurf's id.") var smurf: String
     @OptionGroup var control: ControlConnection
-    @Option(help: "Why; kept in the history.") var reason: String = ""
+    @Option(help: "Why; kept in the history.") var reason: String?
 
     func run() async throws {
+        if let reason { try OverrideOptions.check(reason: reason) }
         let request = Smurffarm_V1_OverrideRequest.with {
             $0.action = .release
             $0.smurf = smurf
-            $0.reason = reason
+            $0.reason = reason ?? ""
             $0.operator = NSUserName()
         }
         print(try await control.ask { try await $0.override(request).said })

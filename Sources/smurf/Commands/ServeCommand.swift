@@ -46,6 +46,9 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var logging: LogOptions
 
     func validate() throws {
+guard (1...64).contains(workers ?? 1) else {
+            throw ValidationError("--workers \(workers ?? 0): write a number from 1 to 64")
+        }
         guard (1...3650).contains(tokenDays) else {
             throw ValidationError("--token-days \(tokenDays): give 1 to 3650")
         }
@@ -89,17 +92,9 @@ struct FarmSources {
         self.policyPath = policyPath
         self.zonePath = zonePath
         policy = try FarmSources.policy(at: policyPath)
-        do throws(ZoneFileError) {
-            zone = try readZone(at: zonePath, origin: DomainName(policy.zone))
-        } catch {
-            Report.note(error.description)
-            throw Report.badInput
-        }
-        guard zone.apex.description == policy.zone else {
-            throw Report.failure(
-                "\(zonePath) is zone '\(zone.apex)', but \(policyPath) says '\(policy.zone)'",
-                status: Report.badInput)
-        }
+        let checked = try CheckedZone(at: zonePath, for: policy)
+        zone = checked.zone
+        policy.staticLabels = checked.staticLabels
     }
 
     /// Reads a policy; faults and warnings go to standard error.

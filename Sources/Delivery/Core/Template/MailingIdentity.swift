@@ -10,7 +10,7 @@ public struct MailingIdentity: Hashable, Sendable {
     public var from: String
     /// Domain of the envelope senders and of Message-ID.
     public var bounceDomain: String
-    /// `https://…/u/`; the token is appended. Empty = no List-Unsubscribe, and `{{unsubscribe}}` is an error.
+    /// `https://…/u/`; the token is appended. `http://` is for trials: it is warned of. Empty = no List-Unsubscribe, and `{{unsubscribe}}` is an error.
     public var unsubscribeBase: String
     /// Last part of Feedback-ID; empty = no Feedback-ID.
     public var feedbackSender: String
@@ -32,6 +32,19 @@ public struct MailingIdentity: Hashable, Sendable {
         self.feedbackSender = feedbackSender
         self.date = date
         self.tokenExpiryDay = tokenExpiryDay
+    }
+
+    /// Why `base` cannot begin a link that mail programs follow; nil when it can.
+    public static func fault(inUnsubscribeBase base: String) -> String? {
+        let bytes = Array(base.utf8)
+        for scheme in ["https://", "http://"] {
+            guard ASCII.hasPrefixIgnoringCase(bytes[...], scheme) else { continue }
+            let host = bytes.dropFirst(scheme.utf8.count).prefix {
+                ![0x2F, 0x3F, 0x23].contains($0)
+            }
+            return host.isEmpty ? "'\(base)' has no host: write https://host/path/" : nil
+        }
+        return "'\(base)' is no web address: write https://host/path/"
     }
 
     /// `date` as RFC 5322 §3.3 writes it, in UTC.

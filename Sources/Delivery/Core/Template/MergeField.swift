@@ -45,11 +45,15 @@ struct MergeSyntax {
     let fields: [String]
     let hasUnsubscribe: Bool
 
-    static func hasFields(_ text: TemplateText) -> Bool {
-        text.bytes.indices.dropLast().contains {
-            text.bytes[$0] == 0x7B && text.bytes[$0 + 1] == 0x7B
-        }
+    static func hasFields(_ text: TemplateText) -> Bool { firstField(text.bytes) != nil }
+
+    /// Where the first `{{` begins.
+    static func firstField(_ bytes: [UInt8]) -> Int? {
+        bytes.indices.dropLast().first { bytes[$0] == 0x7B && bytes[$0 + 1] == 0x7B }
     }
+
+    /// Names that every template has, whatever the columns are.
+    static let builtIn = ["address", "unsubscribe", "mailing"]
 
     /// - Parameter escape: how plain fields are escaped here.
     /// - Returns: the pieces in order, sections balanced; faults are reported and left out.
@@ -153,7 +157,15 @@ struct MergeSyntax {
     private func source(
         _ name: String, at offset: Int, _ faults: inout TemplateFaults
     ) -> MergeSource? {
-        if let index = fields.firstIndex(of: name) { return .value(index) }
+        if let index = fields.firstIndex(of: name) {
+            if MergeSyntax.builtIn.contains(name) {
+                faults.error(
+                    at: offset,
+                    "{{\(name)}} is built in, and the recipients have a column of that name: rename "
+                        + "the column")
+            }
+            return .value(index)
+        }
         switch name {
         case "address": return .address
         case "mailing": return .mailing
@@ -164,7 +176,7 @@ struct MergeSyntax {
             }
             return .unsubscribe
         default:
-            let known = (fields + ["address", "unsubscribe", "mailing"]).joined(separator: ", ")
+            let known = (fields + MergeSyntax.builtIn).joined(separator: ", ")
             faults.error(at: offset, "there is no field \"\(name)\"; the fields are \(known)")
             return nil
         }

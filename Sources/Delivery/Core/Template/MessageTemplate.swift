@@ -68,6 +68,11 @@ struct TemplateCompiler {
                 at: text.origin(index),
                 "this is no header field: write Name: value, and an empty line before the text")
         }
+        for field in fields {
+            guard let index = MergeSyntax.firstField(Array(field.name.utf8)) else { continue }
+            faults.error(
+                at: field.origin + index, "the name of a header field cannot have merge fields")
+        }
         return (fields, body)
     }
 
@@ -105,6 +110,19 @@ struct TemplateCompiler {
             || value.utf8.count > 700
         {
             faults.error(at: 0, "the mailing's \(what) has white space or is not ASCII")
+        }
+        checkUnsubscribeBase()
+    }
+
+    private mutating func checkUnsubscribeBase() {
+        guard !identity.unsubscribeBase.isEmpty else { return }
+        if let fault = MailingIdentity.fault(inUnsubscribeBase: identity.unsubscribeBase) {
+            faults.error(at: 0, "the mailing's unsubscribe base \(fault)")
+        } else if !ASCII.hasPrefixIgnoringCase(
+            Array(identity.unsubscribeBase.utf8)[...], "https://")
+        {
+            faults.warning(
+                at: 0, "one-click unsubscribe needs https:// (RFC 8058): receivers ignore http://")
         }
     }
 
@@ -292,6 +310,11 @@ struct TemplateCompiler {
         }
         let raw = text[body]
         let decoded = encoding.decode(raw)
+        if type.type == "message", let index = MergeSyntax.firstField(decoded.bytes) {
+            return faults.error(
+                at: decoded.origin(index),
+                "merge fields are not filled in inside \(type.type)/\(type.subtype): move them out")
+        }
         let hasFields = type.type == "text" && MergeSyntax.hasFields(decoded)
         if !hasFields, encoding != .eightBit || TemplateCompiler.isSevenBit(raw.bytes),
             TemplateCompiler.isSevenBit(raw.bytes)
