@@ -170,11 +170,9 @@ import Synchronization
     }
 }
 
-/// Seconds on the monotonic clock.
+/// Seconds on the monotonic clock, from the start of the program.
 enum SinkClock {
-    static var now: Double {
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
-    }
+    private static let origin = ContinuousClock.now
+
+    static var now: Double { (ContinuousClock.now - origin).inSeconds }
 }

@@ -23,7 +23,8 @@ final class SinkStream {
         guard descriptor >= 0 else {
             throw SinkSocket.fault("cannot open a socket to", address, port)
         }
-        var limit = timeval(tv_sec: patience, tv_usec: 0)
+        // As `timeval` has it: seconds and microseconds.
+        var limit = (patience, 0)
         let size = socklen_t(MemoryLayout<timeval>.size)
         // The sending limit is that of connecting as well (socket(7)).
         _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, size)

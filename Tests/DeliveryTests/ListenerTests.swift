@@ -23,7 +23,9 @@ import Testing
         spool = try FeedbackSpool(directory: directory.path)
     }
 
-    private func token(_ recipient: UInt32, key: [UInt8] = Self.key, days: Int = 30) throws -> String {
+    private func token(_ recipient: UInt32, key: [UInt8] = Self.key, days: Int = 30) throws
+        -> String
+    {
         let today = Int(Date().timeIntervalSince1970 / 86_400)
         let mint = try #require(TokenMint(keys: [key]))
         return String(
@@ -100,10 +102,11 @@ import Testing
         let other = [UInt8](repeating: 8, count: 32)
         let said = try await python(
             script, "\(port)", token(41), token(42, key: other), token(43, days: -1))
-        #expect(said.map { $0.prefix(9) } == [
-            "250 2.0.0", "250 2.0.0", "250 2.0.0", "550 5.1.1", "550 5.1.1", "550 5.1.1",
-            "550 5.7.1", "250 2.0.0",
-        ])
+        #expect(
+            said.map { $0.prefix(9) } == [
+                "250 2.0.0", "250 2.0.0", "250 2.0.0", "550 5.1.1", "550 5.1.1", "550 5.1.1",
+                "550 5.7.1", "250 2.0.0",
+            ])
         let items = spool.pending(limit: 10).map(\.feedback)
         #expect(items.count == 1)
         #expect(items.first?.kind == .bounce && items.first?.mailing == 3)

@@ -147,7 +147,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("a\r\n", "a\r\n"), (".a\r\n", "..a\r\n"), ("a\r\n.\r\nb\r\n", "a\r\n..\r\nb\r\n"), ("", ""),
+        ("a\r\n", "a\r\n"), (".a\r\n", "..a\r\n"), ("a\r\n.\r\nb\r\n", "a\r\n..\r\nb\r\n"),
+        ("", ""),
         ("a.b\r\n", "a.b\r\n"), ("\r\n.", "\r\n.."),
     ])
     func dotsAreDoubledAtTheStartOfLinesOnly(_ text: String, _ stuffed: String) {

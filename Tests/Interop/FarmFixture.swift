@@ -19,6 +19,8 @@ final class FarmFixture {
         /// Third octet of the agents' addresses, 127.0.x.1 onwards.
         var network = 11
         var lease = "5s"
+        /// Machines know each other by certificates of `trust`, also on loopback.
+        var trust: MachineTrust?
     }
 
     static let zone = "smurf.example.test"
@@ -103,7 +105,7 @@ final class FarmFixture {
                 "--dns", "\(dns.address):\(dns.port)", "--agents", "127.0.0.1:\(agentsPort)",
                 "--feed-port", "\(feedPort)", "--lease", settings.lease,
                 "--unsubscribe-base", "http://web.\(FarmFixture.zone):\(webPort)/u/",
-            ], directory: directory)
+            ] + (settings.trust?.arguments("control") ?? []), directory: directory)
         self.control = control
         try await control.ready {
             try await serial() != nil && FileManager.default.fileExists(atPath: socket)
@@ -111,7 +113,8 @@ final class FarmFixture {
     }
 
     /// Starts agent `number`, from 1; also one that was killed.
-    func startAgent(_ number: Int) throws {
+    /// - Parameter trust: nil = the farm's own.
+    func startAgent(_ number: Int, trust: MachineTrust? = nil) throws {
         let relay = settings.relay ?? ("127.0.0.1", sinkPort)
         var arguments = [
             Product.smurf, "agent", "--id", FarmFixture.id(number), "--address", address(number),
@@ -120,6 +123,7 @@ final class FarmFixture {
             "--smtp-port", "\(smtpPort)", "--submission-port", "\(submissionPort)",
             "--web-port", "\(webPort)",
         ]
+        arguments += (trust ?? settings.trust)?.arguments("agent") ?? []
         for network in settings.allow { arguments += ["--allow", network] }
         let agent = try Daemon(FarmFixture.id(number), arguments, directory: directory)
         if number <= agents.count { agents[number - 1] = agent } else { agents.append(agent) }

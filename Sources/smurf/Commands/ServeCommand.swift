@@ -46,7 +46,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var logging: LogOptions
 
     func validate() throws {
-guard (1...64).contains(workers ?? 1) else {
+        guard (1...64).contains(workers ?? 1) else {
             throw ValidationError("--workers \(workers ?? 0): write a number from 1 to 64")
         }
         guard (1...3650).contains(tokenDays) else {

@@ -56,7 +56,7 @@ struct DemoCommand: AsyncParsableCommand {
             data ?? FileManager.default.temporaryDirectory.path + "/smurf-demo-\(getpid())"
         let farm = try DemoFarm(directory: directory, machines: machines)
         print("data and logs: \(directory)")
-        let work = Task { try await play(farm) }
+        let work = Task { try await play(farm, sources) }
         let interrupt = Task {
             if await Signals.wait(for: [SIGINT, SIGTERM]) { work.cancel() }
         }
@@ -70,12 +70,11 @@ struct DemoCommand: AsyncParsableCommand {
     }
 
     /// - Returns: whether every recipient is accounted for.
-    private func play(_ farm: DemoFarm) async throws -> Bool {
+    private func play(_ farm: DemoFarm, _ sources: FarmSources) async throws -> Bool {
         let table = farm.directory + "/recipients.csv"
         try farm.write(
             ["example", "recipients", "--count", "\(recipients)", "--seed", "\(seed)"], to: table)
-        try farm.start(
-            policy: policy, zone: zone, bounces: bounce, clicks: unsubscribe, seed: seed)
+        try farm.start(sources, bounces: bounce, clicks: unsubscribe, seed: seed)
         let control = try ControlConnection.parse(["--control", farm.socket])
         var show = DemoShow(farm: farm, control: control)
         try await show.untilServing()

@@ -1,5 +1,6 @@
 import Farm
 import Foundation
+import RoleSchedulerCore
 import Synchronization
 
 /// The processes of `smurf demo`: one control node, an agent per machine, and a sink that plays the Internet,
@@ -40,15 +41,17 @@ final class DemoFarm: Sendable {
     ///   - bounces: share of recipients whose mail is returned, as in "2%".
     ///   - clicks: share of recipients who unsubscribe.
     func start(
-        policy: String, zone: String, bounces: String, clicks: String, seed: UInt64
+        _ sources: FarmSources, bounces: String, clicks: String, seed: UInt64
     ) throws {
+        let web = sources.policy.addressNames(of: .web).first ?? sources.policy.zone
         try spawn(
             "control",
             [
-                "serve", "--policy", policy, "--zone", zone, "--data", directory + "/control",
+                "serve", "--policy", sources.policyPath, "--zone", sources.zonePath, "--data",
+                directory + "/control",
                 "--dns", "127.0.0.1:\(ports.dns)", "--agents", "127.0.0.1:\(ports.agents)",
                 "--feed-port", "\(ports.feed)", "--unsubscribe-base",
-                "http://web.smurf.example.test/u/", "--lease", "10s",
+                "http://\(web)/u/", "--lease", "10s",
             ])
         try spawn(
             "sink",

@@ -155,6 +155,7 @@ final class ControlNode: Sendable {
                 let server = nameServer
                 try await ControlNode.offPool { _ = try server.reload(fresh.zone) }
                 await scheduler.replacePolicy(fresh.policy)
+                await deliveries.follow(fresh.policy)
                 logger.notice("policy and zone were read anew")
             } catch {
                 logger.error("policy and zone stay as they were: \(error)")

@@ -42,7 +42,9 @@ struct Deliveries: Sendable {
         bounceDomain = policy.bounceDomain
         tokenDays = options.tokenDays
         tokenKeys = try TokenKeyFile.keys(inDirectory: dataDirectory)
-        unsubscribeBase = options.unsubscribeBase ?? Deliveries.unsubscribeBase(policy)
+        unsubscribeBase =
+            options.unsubscribeBase
+            ?? policy.addressNames(of: .web).first.map { "https://\($0)/u/" } ?? ""
         ledger = try SQLiteLedger(directory: dataDirectory)
         monitor = MailingMonitor(ledger: ledger)
         let upstream: Resolver.Upstream =
@@ -54,21 +56,11 @@ struct Deliveries: Sendable {
                     servers: [Resolver.Server(address: nameServer.address, port: nameServer.port)])
             }
         var feeding = Feeder.Configuration(
-            names: Deliveries.names(of: .smtpOut, policy), port: options.feedPort,
+            names: policy.addressNames(of: .smtpOut), port: options.feedPort,
             certificate: certificate, core: policy.zone)
         feeding.leaseTime = options.leaseTime
         feeder = Feeder(
             feeding, ledger: ledger, resolver: try Resolver(upstream), logger: logger)
-    }
-
-    /// Full address names of the roles that run `service`.
-    private static func names(of service: Service, _ policy: Policy) -> [String] {
-        policy.roles.filter { $0.service == service }.flatMap(\.names)
-            .filter { $0.kind == .address }.map { $0.owner + "." + policy.zone }
-    }
-
-    private static func unsubscribeBase(_ policy: Policy) -> String {
-        names(of: .web, policy).first.map { "https://\($0)/u/" } ?? ""
     }
 
     /// What a mailing of this name is sent with.
@@ -79,6 +71,15 @@ struct Deliveries: Sendable {
             unsubscribeBase: unsubscribeBase,
             feedbackSender: String(zone.prefix { $0 != "." }), date: now,
             tokenExpiryDay: UInt16(clamping: Int(now / 86_400) + tokenDays))
+    }
+
+    /// Takes a new policy up: the names that are fed. What is in every mailing stays until the next start,
+    /// because mailings that are under way rely on it.
+    func follow(_ policy: Policy) async {
+        await feeder.follow(names: policy.addressNames(of: .smtpOut))
+        if policy.bounceDomain != bounceDomain {
+            logger.warning("the bounce domain stays \(bounceDomain) until the next start")
+        }
     }
 
     /// Feeds and reports demand until the task is cancelled.
@@ -111,6 +112,15 @@ struct Deliveries: Sendable {
             bounces: feedback.filter { $0.kind == .bounce }.count,
             unsubscribes: feedback.filter { $0.kind == .unsubscribe || $0.kind == .complaint }.count
         )
+    }
+}
+
+extension Policy {
+    /// Full names with addresses of the roles that run `service`, without trailing dot.
+    func addressNames(of service: Service) -> [String] {
+        roles.filter { $0.service == service }.flatMap(\.names)
+            .filter { $0.kind == .address }
+            .map { $0.owner == "@" ? zone : $0.owner + "." + zone }
     }
 }
 

@@ -34,6 +34,7 @@ public actor Feeder {
     }
 
     private let configuration: Configuration
+    private var names: [String]
     private let ledger: SQLiteLedger
     private let resolver: Resolver
     private let journal: OutcomeJournal
@@ -51,6 +52,7 @@ public actor Feeder {
         _ configuration: Configuration, ledger: SQLiteLedger, resolver: Resolver, logger: Logger
     ) {
         self.configuration = configuration
+        names = configuration.names
         self.ledger = ledger
         self.resolver = resolver
         self.logger = logger
@@ -60,6 +62,9 @@ public actor Feeder {
 
     /// Smurfs that are being fed.
     public var smurfs: [String] { feeding.keys.sorted() }
+
+    /// Looks other names up from the next time on.
+    public func follow(names: [String]) { self.names = names }
 
     /// Feeds until the task is cancelled; then streams are cut, and agents keep what they hold.
     public func run() async {
@@ -79,7 +84,7 @@ public actor Feeder {
             var found: Set<IPAddress> = []
             var next = Duration.seconds(60)
             var isKnown = true
-            for name in configuration.names {
+            for name in names {
                 do throws(ResolverError) {
                     let answer = try await resolver.addresses(of: name)
                     found.formUnion(answer.addresses)

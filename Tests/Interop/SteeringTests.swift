@@ -1,0 +1,84 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension InteropTests {
+    /// The operator's brakes on a mailing that runs, and what bad mailings get.
+    @Suite(.serialized)
+    struct SteeringTests {
+        @Test(.timeLimit(.minutes(4)))
+        func aMailingIsPausedResumedAndCancelled() async throws {
+            let count = 3000
+            var settings = FarmFixture.Settings()
+            settings.network = 16
+            settings.delay = 40
+            let farm = try FarmFixture(settings)
+            try await farm.start()
+            let template = Product.root + "/Tests/Interop/letter.eml"
+            let table = try farm.directory.write("readers.csv", RecipientRows.csv(count))
+            let sent = try await farm.smurf("send", template, table, "--name", "slow", "--no-wait")
+            #expect(sent.status == 0, "\(sent.errors)")
+            let again = try await farm.smurf("send", template, table, "--name", "slow", "--no-wait")
+            #expect(again.status == 2 && again.errors.contains("exists already"), "\(again.errors)")
+            try await eventually("some are sent") { try await farm.settled("slow") > 100 }
+
+            #expect(try await farm.smurf("mailing", "pause", "slow").output == "slow: paused\n")
+            // What smurfs hold goes on; then nothing moves.
+            try await eventually("smurfs hold nothing") {
+                try await farm.mailing("slow")?.counts["leased"] == nil
+            }
+            let paused = try #require(try await farm.mailing("slow"))
+            try await Task.sleep(for: .seconds(2))
+            #expect(try await farm.mailing("slow")?.counts == paused.counts)
+            #expect(paused.settled < count && paused.sum == count)
+
+            #expect(try await farm.smurf("mailing", "resume", "slow").output == "slow: sending\n")
+            try await eventually("it goes on") { try await farm.settled("slow") > paused.settled }
+            #expect(
+                try await farm.smurf("mailing", "cancel", "slow").output == "slow: cancelled\n")
+            try await eventually("smurfs hold nothing") {
+                try await farm.mailing("slow")?.counts["leased"] == nil
+            }
+            let end = try #require(try await farm.mailing("slow"))
+            #expect(end.sum == count && end.settled + (end.counts["cancelled"] ?? 0) == count)
+            let refused = try await farm.smurf("mailing", "resume", "slow")
+            #expect(refused.status == 2, "\(refused.errors)")
+            let unknown = try await farm.smurf("mailing", "show", "nobody")
+            #expect(unknown.status == 2 && unknown.errors.contains("no mailing"))
+            #expect(try await farm.stop().accepted == end.settled)
+        }
+
+        @Test(.timeLimit(.minutes(2)))
+        func badMailingsSendNothing() async throws {
+            var settings = FarmFixture.Settings()
+            settings.network = 17
+            settings.agents = 1
+            let farm = try FarmFixture(settings)
+            try await farm.start()
+            let template = Product.root + "/Tests/Interop/letter.eml"
+            let good = RecipientRows.csv(3)
+            let bad = try farm.directory.write(
+                "bad.csv", good + "\"x\r\ny@inbox.example.net\",a,b,1,2,3\r\na@b@c,a,b,1,2,3\r\n")
+            let refused = try await farm.smurf("send", template, bad, "--name", "bad")
+            #expect(refused.status == 2, "\(refused.errors)")
+            #expect(refused.errors.contains("bad.csv:"), "\(refused.errors)")
+            #expect(refused.errors.contains("nothing was sent"))
+            #expect(try await farm.mailing("bad") == nil)
+            let skipped = try await farm.smurf(
+                "send", template, bad, "--name", "bad", "--skip-bad")
+            #expect(skipped.status == 0, "\(skipped.errors)")
+            #expect(try await farm.settled("bad") == 3)
+            let broken = try farm.directory.write(
+                "broken.eml", "From: a@example.net\nSubject: {{nobody}}\n\nx\n")
+            let table = try farm.directory.write("good.csv", good)
+            let fault = try await farm.smurf("send", broken, table, "--name", "broken")
+            #expect(fault.status == 2 && fault.errors.contains("broken.eml:2:"), "\(fault.errors)")
+            #expect(try await farm.stop().accepted == 3)
+        }
+    }
+}
+
+extension FarmFixture {
+    /// Recipients of a mailing that are accepted; 0 while the control node does not answer.
+    func settled(_ name: String) async throws -> Int { try await mailing(name)?.settled ?? 0 }
+}
