@@ -1,8 +1,9 @@
-# Everything a newcomer, a developer and CI call. `make build` and `make test` install what they need.
+# Everything a newcomer, a developer and CI call. `make demo` and `make test` install what they need.
 
-.PHONY: help setup setup-peers build build-tests test unit interop bench soak lint protos release clean
+.PHONY: help demo setup setup-peers build build-tests test unit interop bench soak lint protos release clean
 
 help:
+	@echo "make demo      a farm of six on this machine, a mailing of 20,000 messages, the account"
 	@echo "make build     .build/debug/smurf"
 	@echo "make test      lint, every test, and the tests against real peers"
 	@echo "make interop   only the tests against real peers (NSD, Unbound, Postfix, ...)"
@@ -16,6 +17,9 @@ setup:
 
 setup-peers:
 	@Scripts/setup build peers
+
+demo: build
+	.build/debug/smurf demo
 
 build: setup
 	swift build --product smurf
@@ -34,7 +38,7 @@ interop: setup-peers build-tests
 	swift test --skip-build --filter InteropTests
 
 bench: setup-peers
-	Benchmarks/dns/run
+	Benchmarks/run
 
 soak: setup-peers build-tests
 	SMURF_SOAK=1 swift test --skip-build

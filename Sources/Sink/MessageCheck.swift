@@ -4,6 +4,8 @@
 struct MessageCheck {
     private(set) var messageID = ""
     private(set) var faults: [String] = []
+    /// The first http or https link of List-Unsubscribe (RFC 2369 §3.2).
+    private(set) var link: String?
 
     init(_ message: SinkMessage) {
         let content = message.content
@@ -22,8 +24,15 @@ struct MessageCheck {
         for name in ["from", "to", "subject", "date", "message-id", "mime-version"]
         where (fields[name] ?? "").isEmpty { faults.append("no \(name) field") }
         messageID = fields["message-id"] ?? ""
+        link = MessageCheck.webLink(fields["list-unsubscribe"] ?? "")
         checkToken(message.sender, fields)
         part(fields, body, depth: 0)
+    }
+
+    private static func webLink(_ value: String) -> String? {
+        value.split(separator: "<").compactMap { piece in
+            piece.firstIndex(of: ">").map { String(piece[..<$0]) }
+        }.first { $0.lowercased().hasPrefix("http://") || $0.lowercased().hasPrefix("https://") }
     }
 
     /// The token of the envelope sender stands in the Message-ID and in the unsubscribe link.

@@ -1,3 +1,4 @@
+public import Delivery
 public import Farm
 import Glibc
 import Synchronization
@@ -16,6 +17,10 @@ public struct SinkConfiguration: Sendable {
     /// Seconds before each reply.
     public var delay = 0.0
     public var seed: UInt64 = 1
+    /// What recipients do with their mail; not in count-only mode.
+    public var reactions = ReactionConfiguration()
+    /// Whom to ask for mail exchangers and web servers.
+    public var upstream = Resolver.Upstream.system
     /// Receiving threads.
     public var threads = 1
     /// Gets every message with its envelope and its number from 1, on a receiving thread.
@@ -39,23 +44,22 @@ public final class Sink: Sendable {
     private let receivers: [SinkReceiver]
     private let threads: [pthread_t]
     private let listeners: [Int32]
+    private let reactions: Reactions
 
     /// Binds and starts receiving.
     public init(_ configuration: SinkConfiguration) throws(SinkError) {
-        var listeners: [Int32] = []
-        var ports: [UInt16] = []
-        for (address, port) in configuration.listen {
-            do throws(SinkError) {
-                let (descriptor, bound) = try SinkSocket.listen(address, port)
-                listeners.append(descriptor)
-                ports.append(bound)
-            } catch {
-                for descriptor in listeners { close(descriptor) }
-                throw error
-            }
-        }
+        let listening = try Sink.listen(configuration)
+        let listeners = listening.map(\.descriptor)
         self.listeners = listeners
-        self.ports = ports
+        ports = listening.map(\.port)
+        let reactions: Reactions
+        do throws(SinkError) {
+            reactions = try Reactions(configuration)
+        } catch {
+            for descriptor in listeners { close(descriptor) }
+            throw error
+        }
+        self.reactions = reactions
         let tally = self.tally
         let chooser = RecipientChooser(configuration, tally)
         let numbers = Counter()
@@ -68,14 +72,17 @@ public final class Sink: Sendable {
                         choosesReply: { chooser.refusal(of: $0) })
                 },
                 deliver: { messages in
-                    tally.count(
-                        messages: messages.count,
-                        bytes: messages.reduce(0) { $0 + $1.size }, at: SinkClock.now)
-                    guard !configuration.countsOnly else { return }
-                    for message in messages {
+                    // Counted last: who waits for a number of messages finds them noted.
+                    defer {
+                        tally.count(
+                            messages: messages.count,
+                            bytes: messages.reduce(0) { $0 + $1.size }, at: SinkClock.now)
+                    }
+                    for message in messages where !configuration.countsOnly {
                         let checked = MessageCheck(message)
                         tally.note(
                             message, messageID: checked.messageID, faults: checked.faults)
+                        reactions.note(message, link: checked.link, at: SinkClock.now)
                         configuration.keep?(numbers.next(), message)
                     }
                 })
@@ -83,17 +90,44 @@ public final class Sink: Sendable {
         threads = receivers.map { receiver in SinkThread.start { receiver.run() } }
     }
 
+    private static func listen(
+        _ configuration: SinkConfiguration
+    ) throws(SinkError) -> [(descriptor: Int32, port: UInt16)] {
+        var listening: [(descriptor: Int32, port: UInt16)] = []
+        for (address, port) in configuration.listen {
+            do throws(SinkError) {
+                listening.append(try SinkSocket.listen(address, port))
+            } catch {
+                for open in listening { close(open.descriptor) }
+                throw error
+            }
+        }
+        return listening
+    }
+
     /// Messages so far.
     public var messages: Int { tally.messages }
 
-    /// The counts so far.
-    public var report: SinkReport { tally.report }
+    /// Bounces and clicks that are still to come.
+    public var outstanding: Int { reactions.outstanding }
 
-    /// Stops receiving, closes all connections and waits for the threads. Call it once.
+    /// The counts so far, without the lists of people; cheap.
+    public var progress: ReactionReport { reactions.counts }
+
+    /// The counts so far.
+    public var report: SinkReport {
+        var report = tally.report
+        report.reactions = reactions.report
+        return report
+    }
+
+    /// Stops receiving, closes all connections and gives up the reactions that are still to come. Call it
+    /// once.
     public func stop() {
         for receiver in receivers { receiver.stop() }
         for thread in threads { pthread_join(thread, nil) }
         for listener in listeners { close(listener) }
+        reactions.stop()
     }
 }
 

@@ -38,7 +38,7 @@ enum SinkSocket {
         return unsafe withUnsafeBytes(of: &storage) { unsafe UInt16($0[2]) << 8 | UInt16($0[3]) }
     }
 
-    private static func withAddress(
+    static func withAddress(
         _ address: IPAddress, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
     ) -> Int32 {
         let octets = address.octets
@@ -59,7 +59,7 @@ enum SinkSocket {
         }
     }
 
-    private static func fault(_ what: String, _ address: IPAddress, _ port: UInt16) -> SinkError {
+    static func fault(_ what: String, _ address: IPAddress, _ port: UInt16) -> SinkError {
         let code = errno
         let reason = unsafe String(cString: strerror(code))
         let hint = code == EADDRINUSE ? "; another program has it: choose another port" : ""

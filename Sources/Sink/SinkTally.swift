@@ -24,6 +24,7 @@ public struct SinkReport: Codable, Hashable, Sendable {
     public var seconds = 0.0
     /// Messages per second.
     public var rate = 0.0
+    public var reactions = ReactionReport()
 
     public init() {}
 }

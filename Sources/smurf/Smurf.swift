@@ -11,17 +11,20 @@ struct Smurf: AsyncParsableCommand {
             A control node answers for a delegated sub-domain; the members of a role are the \
             addresses behind its name. Agents on the machines carry the roles out.
 
+              smurf demo                                    all of it, on this machine
               smurf serve --policy farm.yml --zone z.zone   a control node
+              smurf agent --id s01 --address 192.0.2.1 …    one machine of the farm
+              smurf send letter.eml people.csv --name may   a mailing, followed to its end
               smurf roles --watch                           who does what, and why
 
             Exit status: 0 done, 1 failed, 2 bad input (nothing was changed), 64 bad usage.
             """,
         version: "0.1.0",
         subcommands: [
-            ServeCommand.self, MailingCommand.self, RolesCommand.self, MoveCommand.self,
-            HoldCommand.self,
-            ReleaseCommand.self,
-            HistoryCommand.self, SinkCommand.self, ExampleCommand.self, PolicyCommand.self,
-            ZoneCommand.self,
+            DemoCommand.self, ServeCommand.self, AgentCommand.self, SendCommand.self,
+            MailingCommand.self,
+            RolesCommand.self, MoveCommand.self, HoldCommand.self, ReleaseCommand.self,
+            HistoryCommand.self, PolicyCommand.self, ZoneCommand.self, SinkCommand.self,
+            ExampleCommand.self,
         ])
 }

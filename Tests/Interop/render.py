@@ -14,9 +14,10 @@ import html
 import pathlib
 import re
 import sys
+import urllib.parse
 
 SECTION = re.compile(r"\{\{([#^])([\w.-]+)\}\}(.*?)\{\{/\2\}\}", re.S)
-FIELD = re.compile(r"\{\{([\w.-]+)(?:\|([^}]*))?\}\}")
+FIELD = re.compile(r"\{\{(url:)?([\w.-]+)(?:\|([^}]*))?\}\}")
 
 
 def put(text, row, escape):
@@ -24,7 +25,8 @@ def put(text, row, escape):
         return match.group(3) if bool(row.get(match.group(2))) == (match.group(1) == "#") else ""
 
     def field(match):
-        return escape(row.get(match.group(1)) or match.group(2) or "")
+        value = row.get(match.group(2)) or match.group(3) or ""
+        return urllib.parse.quote(value, safe="") if match.group(1) else escape(value)
 
     while SECTION.search(text):
         text = SECTION.sub(section, text)
@@ -49,7 +51,7 @@ def parts(message):
 
 def compare(number, template, message, row):
     wrong = []
-    row = dict(row, unsubscribe=str(message["List-Unsubscribe"]).strip("<>"), address=row["address"])
+    row = dict(row, unsubscribe=str(message["List-Unsubscribe"]).strip("<>"), address=row["address"], mailing="mailing")
     subject = put(str(template["Subject"]), {k: one_line(v) for k, v in row.items()}, lambda value: value)
     if " ".join(str(message["Subject"]).split()) != " ".join(subject.split()):
         wrong.append(f"subject {message['Subject']!r}, expected {subject!r}")
@@ -62,6 +64,10 @@ def compare(number, template, message, row):
     if [p.get_content_type() for p in ours] != [p.get_content_type() for p in theirs]:
         return wrong + ["other parts"]
     for ours_part, theirs_part in zip(ours, theirs):
+        if ours_part.get_content_maintype() != "text":
+            if ours_part.get_content() != theirs_part.get_content():
+                wrong.append(f"another {ours_part.get_content_type()}")
+            continue
         escape = html.escape if ours_part.get_content_type() == "text/html" else (lambda value: value)
         expected = put(ours_part.get_content(), row, lambda value: escape(unified(value)))
         got = theirs_part.get_content()

@@ -46,7 +46,9 @@ public final class Daemon: @unchecked Sendable {
         let end = ContinuousClock.now + limit
         while ContinuousClock.now < end {
             guard process.isRunning else {
-                throw Failure("\(name) ended early:\n\(log.suffix(4000))")
+                throw Failure(
+                    "\(name) ended early, status \(process.terminationStatus):\n\(log.suffix(4000))"
+                )
             }
             if try await condition() { return }
             try await Task.sleep(for: .milliseconds(50))

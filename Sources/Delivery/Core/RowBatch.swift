@@ -39,6 +39,24 @@ public struct RowBatch: Hashable, Sendable {
         count = 0
     }
 
+    /// The batch in parts of at least one row and, beyond the first row, at most `octets` octets each.
+    public func split(octets: Int) -> [RowBatch] {
+        if bytes.count <= octets { return count == 0 ? [] : [self] }
+        var parts: [RowBatch] = []
+        var part = RowBatch()
+        var reader = Reader(bytes)
+        var start = 0
+        while let row = try? reader.next() {
+            if part.count > 0, part.bytes.count + reader.offset - start > octets {
+                parts.append(part)
+                part = RowBatch()
+            }
+            part.append(recipient: row.recipient, body: bytes[(start + 4)..<reader.offset])
+            start = reader.offset
+        }
+        return part.count == 0 ? parts : parts + [part]
+    }
+
     /// The stored form of a row: everything but the recipient's number.
     public static func body(address: String, values: [[UInt8]]) -> [UInt8] {
         let length =

@@ -62,7 +62,9 @@ struct RoleDemand {
     ) -> [FarmState.Wanted] {
         var history = (state.wanted[role] ?? []) + [FarmState.Wanted(at: now, count: wanted)]
         let oldest = Swift.max(policy.movement.downWindow, policy.movement.upWindow)
-        history.removeAll { now.since($0.at) > oldest }
+        // One entry at least as old as the window stays: without it one could never know that the window was
+        // watched in full, unless plans were made at exactly the right moments.
+        while history.count > 1, now.since(history[1].at) >= oldest { history.removeFirst() }
         state.wanted[role] = history
         return history
     }
@@ -88,7 +90,8 @@ struct RoleDemand {
             return watched >= policy.movement.upWindow || policy.movement.upWindow == .zero
                 ? up : setpoint
         }
-        let down = history.map(\.count).max() ?? setpoint
+        let past = history.filter { now.since($0.at) <= policy.movement.downWindow }
+        let down = past.map(\.count).max() ?? setpoint
         return down < setpoint && watched >= policy.movement.downWindow ? down : setpoint
     }
 

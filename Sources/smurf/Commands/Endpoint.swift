@@ -1,6 +1,6 @@
 import ArgumentParser
+import Delivery
 import Farm
-import GRPCNIOTransportHTTP2
 
 /// An address and a port as an argument: "127.0.0.1:5300", "[::1]:5300". Names are not taken: what to
 /// listen on or to connect to is said exactly.
@@ -23,7 +23,7 @@ struct Endpoint: ExpressibleByArgument, CustomStringConvertible, Hashable, Senda
         self.port = port
     }
 
-    private init(address: IPAddress, port: UInt16) {
+    init(address: IPAddress, port: UInt16) {
         self.address = address
         self.port = port
     }
@@ -31,13 +31,6 @@ struct Endpoint: ExpressibleByArgument, CustomStringConvertible, Hashable, Senda
     /// 127.0.0.1: what everything listens on unless told otherwise.
     static func loopback(port: UInt16) -> Endpoint {
         Endpoint(address: .v4(0x7F00_0001), port: port)
-    }
-
-    var socketAddress: GRPCNIOTransportHTTP2.SocketAddress {
-        switch address {
-        case .v4: .ipv4(host: address.description, port: Int(port))
-        case .v6: .ipv6(host: address.description, port: Int(port))
-        }
     }
 
     var defaultValueDescription: String { description }
@@ -58,10 +51,10 @@ struct MachineIdentity: ParsableArguments {
     @Option(help: "The farm's own CA (PEM): only machines it certified are listened to.")
     var tlsCa: String?
 
-    /// The three paths, or nil when none is given.
-    var paths: (certificate: String, key: String, authority: String)? {
+    /// nil when none of the three is given.
+    var certificate: MachineCertificate? {
         guard let tlsCert, let tlsKey, let tlsCa else { return nil }
-        return (tlsCert, tlsKey, tlsCa)
+        return MachineCertificate(certificate: tlsCert, key: tlsKey, authority: tlsCa)
     }
 
     func validate() throws {

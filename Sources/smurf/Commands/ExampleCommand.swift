@@ -29,6 +29,12 @@ struct ExampleRecipients: ParsableCommand {
         "Wien", "São Paulo", "Athina, Αθήνα", "Київ", "القاهرة", "חיפה", "मुंबई", "北京", "서울",
         "กรุงเทพฯ", "L'Aquila", "",
     ]
+    private static let boats = [
+        "", "Möwe", "Святая Нина", "Ingrid & Søn", "海鷗", "Bel-Ami \"II\"", "", "Fair Wind",
+    ]
+    private static let districts = [
+        "Upper Town", "Lower Town", "Île aux Moines", "Старе Місто", "", "Harbour, East",
+    ]
 
     func validate() throws {
         guard (0...10_000_000).contains(count) else {
@@ -38,22 +44,40 @@ struct ExampleRecipients: ParsableCommand {
 
     func run() {
         var state = seed
-        print("address,name,city,member,since,renewal", terminator: "\r\n")
+        print(
+            "address,name,city,member,since,renewal,boat,berth,points,district",
+            terminator: "\r\n")
         for index in 1...max(count, 1) where index <= count {
             let domain = "mail\(ExampleRecipients.draw(&state, below: 40)).example"
             let digits = String(index)
             let padded = String(repeating: "0", count: max(0, 5 - digits.count)) + digits
             let names = ExampleRecipients.names
             let cities = ExampleRecipients.cities
-            let fields = [
-                "user\(padded)@\(domain)",
-                names[ExampleRecipients.draw(&state, below: names.count)],
-                cities[ExampleRecipients.draw(&state, below: cities.count)], "M-\(padded)",
-                String(1990 + ExampleRecipients.draw(&state, below: 36)),
-                ExampleRecipients.draw(&state, below: 4) == 0 ? "yes" : "",
-            ]
+            let fields =
+                [
+                    "user\(padded)@\(domain)",
+                    names[ExampleRecipients.draw(&state, below: names.count)],
+                    cities[ExampleRecipients.draw(&state, below: cities.count)], "M-\(padded)",
+                    String(1990 + ExampleRecipients.draw(&state, below: 36)),
+                    ExampleRecipients.draw(&state, below: 4) == 0 ? "yes" : "",
+                ] + ExampleRecipients.harbour(of: index, seed)
             print(fields.map(ExampleRecipients.quoted).joined(separator: ","), terminator: "\r\n")
         }
+    }
+
+    /// What Examples/newsletter.eml says to boat owners; drawn apart, so that the other columns of a seed stay
+    /// what they are.
+    private static func harbour(of index: Int, _ seed: UInt64) -> [String] {
+        var state = (seed ^ 0x6861_7262) &+ UInt64(index) &* 0x2545_f491_4f6c_dd1d
+        let boat = boats[draw(&state, below: boats.count)]
+        let berth = "ABCD".dropFirst(draw(&state, below: 4)).prefix(1)
+        let number = 1 + draw(&state, below: 60)
+        let hasBerth = !boat.isEmpty && draw(&state, below: 3) > 0
+        let points = draw(&state, below: 3) > 0 ? String(draw(&state, below: 900)) : ""
+        return [
+            boat, hasBerth ? "\(berth)\(number)" : "", points,
+            districts[draw(&state, below: districts.count)],
+        ]
     }
 
     /// RFC 4180 §2.

@@ -2,11 +2,15 @@ import ArgumentParser
 import DeliveryCore
 import Foundation
 
-/// `smurf mailing`: a template and its recipients, before anything is sent.
-struct MailingCommand: ParsableCommand {
+/// `smurf mailing`: a template and its recipients before anything is sent, and what became of those sent.
+struct MailingCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "mailing", abstract: "Checks and renders mailings.",
-        subcommands: [Check.self, Render.self])
+        commandName: "mailing",
+        abstract: "Checks and renders mailings; lists, shows, pauses, resumes and cancels them.",
+        subcommands: [
+            Check.self, Render.self, List.self, Show.self, Pause.self, Resume.self, Cancel.self,
+            Recipients.self,
+        ])
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(

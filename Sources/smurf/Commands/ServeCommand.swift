@@ -29,6 +29,19 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Address and port for agents; loopback unless --tls-… is given.")
     var agents: Endpoint = Endpoint.loopback(port: 5380)
     @Option(help: "UDP threads per address; by default one per core.") var workers: Int?
+    @Option(help: "The port on which agents in the smtp-out role take rows.")
+    var feedPort: UInt16 = 7001
+    @Option(
+        help: "The unsubscribe link without its token; by default https:// and the web role's name."
+    )
+    var unsubscribeBase: String?
+    @Option(help: "Time after which a smurf that is gone loses its rows to others.")
+    var lease: HumanDuration = HumanDuration(seconds: 30)
+    @Option(help: "Days for which bounce addresses and unsubscribe links are good.")
+    var tokenDays: Int = 60
+    @Option(
+        help: "The resolver to ask for the farm's names; by default this node's own name server.")
+    var resolver: Endpoint?
     @OptionGroup var identity: MachineIdentity
     @OptionGroup var logging: LogOptions
 
@@ -36,7 +49,10 @@ struct ServeCommand: AsyncParsableCommand {
         guard (1...64).contains(workers ?? 1) else {
             throw ValidationError("--workers \(workers ?? 0): write a number from 1 to 64")
         }
-        guard agents.address.isLoopback || identity.paths != nil else {
+        guard (1...3650).contains(tokenDays) else {
+            throw ValidationError("--token-days \(tokenDays): give 1 to 3650")
+        }
+        guard agents.address.isLoopback || identity.certificate != nil else {
             throw ValidationError(
                 "--agents \(agents) is beyond loopback: give --tls-cert, --tls-key and --tls-ca")
         }
@@ -44,7 +60,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let sources = try FarmSources(policy: policy, zone: zone)
-        try prepareData()
+        try DataDirectory.prepare(data)
         let node: ControlNode
         do {
             node = try ControlNode(
@@ -52,25 +68,15 @@ struct ServeCommand: AsyncParsableCommand {
                 dns: NameServerConfiguration(
                     listen: dns.map { ($0.address, $0.port) }, stateDirectory: data,
                     workers: workers ?? ProcessInfo.processInfo.activeProcessorCount),
-                agents: agents, identity: identity, logger: logging.logger("smurf"))
+                agents: agents,
+                deliveries: Deliveries.Options(
+                    feedPort: feedPort, unsubscribeBase: unsubscribeBase,
+                    leaseTime: .seconds(lease.seconds), resolver: resolver, tokenDays: tokenDays),
+                identity: identity, logger: logging.logger("smurf"))
         } catch {
             throw Report.failure("\(error)")
         }
         try await node.run()
-    }
-
-    private func prepareData() throws {
-        do {
-            try FileManager.default.createDirectory(
-                atPath: data, withIntermediateDirectories: true,
-                attributes: [.posixPermissions: 0o700])
-        } catch {
-            throw Report.failure(
-                "cannot make the data directory '\(data)': \(error.localizedDescription)")
-        }
-        guard FileManager.default.isWritableFile(atPath: data) else {
-            throw Report.failure("the data directory '\(data)' is not writable")
-        }
     }
 }
 

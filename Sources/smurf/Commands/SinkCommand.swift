@@ -1,7 +1,9 @@
 import ArgumentParser
+import Delivery
 import Dispatch
 import Foundation
 import Sink
+import Synchronization
 
 /// `smurf sink`: a receiver for trials.
 struct SinkCommand: AsyncParsableCommand {
@@ -14,6 +16,14 @@ struct SinkCommand: AsyncParsableCommand {
             --expect messages, and then reports: messages, recipients, duplicates, malformed ones.
 
               smurf sink --listen 127.0.0.1:2526 --report sink.json
+
+            With --bounce, --unsubscribe and --prefetch it also answers as the world does: by \
+            delivery status notifications to the envelope sender's mail exchanger, one-click \
+            requests to the unsubscribe link, and visits of link scanners. Before it ends it waits \
+            until these are done, at most --linger; a second signal ends it at once.
+
+              smurf sink --bounce 2% --unsubscribe 1% --dns 127.0.0.1:5300 --mx-port 2525 \\
+                --web-port 8080
             """)
 
     @Option(help: "Address and port to receive on; repeat for more.")
@@ -28,6 +38,7 @@ struct SinkCommand: AsyncParsableCommand {
     @Option(help: "Directory to keep each message in, as N.eml with its envelope in front.")
     var keep: String?
     @Option(help: "File to write the report to, as JSON.") var report: String?
+    @OptionGroup(title: "Answers") var answers: AnswerOptions
 
     func validate() throws {
         guard (0...60_000).contains(delay) else {
@@ -36,6 +47,15 @@ struct SinkCommand: AsyncParsableCommand {
         guard (1...64).contains(threads) else { throw ValidationError("--threads takes 1 to 64") }
         guard keep == nil || !countOnly else {
             throw ValidationError("--keep needs the contents: leave --count-only out")
+        }
+        guard !answers.configuration.isActive || !countOnly else {
+            throw ValidationError("answers need the contents: leave --count-only out")
+        }
+        let shares = [reject, self.defer, answers.bounce, answers.unsubscribe].map(\.value)
+        guard shares.reduce(0, +) <= 1 else {
+            throw ValidationError(
+                "--reject, --defer, --bounce and --unsubscribe concern different recipients: "
+                    + "together at most 100%")
         }
     }
 
@@ -48,6 +68,10 @@ struct SinkCommand: AsyncParsableCommand {
         configuration.seed = seed
         configuration.threads = threads
         if let keep { configuration.keep = try SinkCommand.keeper(in: keep) }
+        configuration.reactions = answers.configuration
+        if let dns = answers.dns {
+            configuration.upstream = .forward([.init(address: dns.address, port: dns.port)])
+        }
         let ending = Ending()
         let sink: Sink
         do {
@@ -55,10 +79,19 @@ struct SinkCommand: AsyncParsableCommand {
         } catch {
             throw Report.failure("\(error)")
         }
+        var progress = SinkProgress()
         while !ending.isAsked && sink.messages < expect ?? Int.max {
             try await Task.sleep(for: .milliseconds(50))
+            progress.show(sink)
+        }
+        let asked = ending.count
+        let end = ContinuousClock.now + answers.linger.duration
+        while sink.outstanding > 0 && ending.count == asked && ContinuousClock.now < end {
+            try await Task.sleep(for: .milliseconds(50))
+            progress.show(sink)
         }
         sink.stop()
+        progress.clear()
         try tell(sink.report)
     }
 
@@ -67,6 +100,14 @@ struct SinkCommand: AsyncParsableCommand {
         print("duplicates \(result.duplicates.count), malformed \(result.faults)")
         print("refused \(result.rejected), put off \(result.deferred)")
         print("octets \(result.bytes), \(Int(result.rate)) messages per second")
+        if answers.configuration.isActive {
+            tell("bounces", result.reactions.bounces)
+            tell("clicks", result.reactions.clicks)
+            tell("prefetches", result.reactions.prefetches)
+        }
+        for failure in result.reactions.failures.prefix(10) {
+            print("\(failure.kind) failed: \(failure.recipient): \(failure.reason)")
+        }
         for fault in result.malformed.prefix(10) {
             print("malformed: \(fault.recipient): \(fault.reason)")
         }
@@ -80,6 +121,12 @@ struct SinkCommand: AsyncParsableCommand {
             throw Report.failure(
                 "cannot write the report '\(report)': \(error.localizedDescription)")
         }
+    }
+
+    private func tell(_ name: String, _ count: ReactionReport.Count) {
+        print(
+            "\(name) \(count.due): done \(count.done), refused \(count.refused), "
+                + "given up \(count.givenUp), retries \(count.retries)")
     }
 
     /// Writes each message to a file of its own; the first lines are its envelope.
@@ -128,27 +175,114 @@ struct Share: ExpressibleByArgument, CustomStringConvertible, Sendable {
     var defaultValueDescription: String { description }
 }
 
-/// Whether this process was asked to end by SIGTERM or SIGINT.
+/// A length of time, given as "500ms", "2s", "3m" or seconds alone.
+struct Lag: ExpressibleByArgument, CustomStringConvertible, Sendable {
+    let seconds: Double
+
+    init(_ seconds: Double) { self.seconds = seconds }
+
+    init?(argument: String) {
+        let unit = argument.drop { $0.isNumber || $0 == "." }
+        let factor: Double
+        switch unit {
+        case "ms": factor = 0.001
+        case "s", "": factor = 1
+        case "m": factor = 60
+        default: return nil
+        }
+        guard let number = Double(argument.dropLast(unit.count)) else { return nil }
+        guard (0...86_400).contains(number * factor) else { return nil }
+        seconds = number * factor
+    }
+
+    var duration: Duration { .seconds(seconds) }
+    var description: String { seconds < 1 ? "\(Int(seconds * 1000))ms" : "\(seconds)s" }
+    var defaultValueDescription: String { description }
+}
+
+/// What recipients do with what they get.
+struct AnswerOptions: ParsableArguments {
+    @Option(help: "Share of recipients whose mail is returned, as in 2%.") var bounce = Share(0)
+    @Option(help: "Share of recipients who leave by the one-click link, as in 1%.")
+    var unsubscribe = Share(0)
+    @Option(help: "Share of recipients whose scanner visits the link; must change nothing.")
+    var prefetch = Share(0)
+    @Option(help: "Mean time until a bounce; exponential.") var bounceLag = Lag(2)
+    @Option(help: "Mean time until a click; exponential.") var clickLag = Lag(5)
+    @Option(help: "Name server or resolver to ask (default: those of this machine).")
+    var dns: Endpoint?
+    @Option(help: "Port of mail exchangers.") var mxPort: UInt16 = 25
+    @Option(help: "Port of web servers, spoken to without TLS (default: as the link says).")
+    var webPort: UInt16?
+    @Option(help: "Bounces that are sent, and links that are followed, at the same time.")
+    var workers = 6
+    @Option(help: "How long an answer is tried before it is given up.") var patience = Lag(300)
+    @Option(help: "How long to wait at the end for what is still to be done.") var linger = Lag(60)
+
+    func validate() throws {
+        guard (1...64).contains(workers) else { throw ValidationError("--workers takes 1 to 64") }
+    }
+
+    var configuration: ReactionConfiguration {
+        var reactions = ReactionConfiguration()
+        reactions.bounce = bounce.value
+        reactions.unsubscribe = unsubscribe.value
+        reactions.prefetch = prefetch.value
+        reactions.bounceLag = bounceLag.seconds
+        reactions.clickLag = clickLag.seconds
+        reactions.mxPort = mxPort
+        reactions.webPort = webPort
+        reactions.workers = workers
+        reactions.patience = patience.seconds
+        return reactions
+    }
+}
+
+/// The state of a running sink on standard error: one line that is repainted on a terminal, else a line
+/// every ten seconds while something happens.
+private struct SinkProgress {
+    private let isTerminal = isatty(STDERR_FILENO) == 1
+    private var shown = ""
+    private var next = ContinuousClock.now
+
+    mutating func show(_ sink: Sink) {
+        let now = ContinuousClock.now
+        guard now >= next else { return }
+        next = now + (isTerminal ? .milliseconds(500) : .seconds(10))
+        let counts = sink.progress
+        var line = "messages \(sink.messages)"
+        for (name, count) in [
+            ("bounces", counts.bounces), ("clicks", counts.clicks),
+            ("prefetches", counts.prefetches),
+        ] where count.due > 0 { line += ", \(name) \(count.done)/\(count.due)" }
+        guard line != shown, sink.messages > 0 else { return }
+        shown = line
+        write(isTerminal ? "\r\u{1B}[K" + line : line + "\n")
+    }
+
+    func clear() { if isTerminal, !shown.isEmpty { write("\r\u{1B}[K") } }
+
+    private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+}
+
+/// How often this process was asked to end by SIGTERM or SIGINT.
 final class Ending: @unchecked Sendable {
     // @unchecked: the sources are only kept alive here.
+    private final class Counter: Sendable { let value = Atomic(0) }
     private let sources: [any DispatchSourceSignal]
-    private let asked = DispatchSemaphore(value: 0)
+    private let asked = Counter()
 
     init() {
         let asked = self.asked
         sources = [SIGTERM, SIGINT].map { number in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { asked.signal() }
+            source.setEventHandler { asked.value.add(1, ordering: .relaxed) }
             source.resume()
             return source
         }
     }
 
-    /// Stays true once it was; each reading costs one semaphore call.
-    var isAsked: Bool {
-        guard asked.wait(timeout: .now()) == .success else { return false }
-        asked.signal()
-        return true
-    }
+    var count: Int { asked.value.load(ordering: .relaxed) }
+    var isAsked: Bool { count > 0 }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import AuthDNS
+import Delivery
 import Dispatch
 import Farm
 import FarmProtocol
@@ -18,68 +19,116 @@ final class ControlNode: Sendable {
     private let sources: FarmSources
     private let dataDirectory: String
     private let agents: Endpoint
-    private let identity: (certificate: String, key: String, authority: String)?
+    private let deliveries: Deliveries
+    private let certificate: MachineCertificate?
+    /// Held as long as the node lives.
+    private let lock: DataDirectoryLock
     private let logger: Logger
 
     /// Binds the name server's sockets and opens the store.
     /// - Throws: when an address or the data directory cannot be had.
     init(
         sources: FarmSources, dataDirectory: String, dns: NameServerConfiguration,
-        agents: Endpoint, identity: MachineIdentity, logger: Logger
+        agents: Endpoint, deliveries options: Deliveries.Options, identity: MachineIdentity,
+        logger: Logger
     ) throws {
+        lock = try DataDirectoryLock(dataDirectory)
         self.sources = sources
         self.dataDirectory = dataDirectory
         self.agents = agents
-        self.identity = identity.paths
+        certificate = identity.certificate
         self.logger = logger
         nameServer = try NameServer(configuration: dns, zone: sources.zone, logger: logger)
         scheduler = try RoleSchedulerService(
             policy: sources.policy, dataDirectory: dataDirectory, logger: logger)
+        guard let own = nameServer.endpoints.first else {
+            throw ControlNodeError(description: "there is no address to answer DNS on")
+        }
+        deliveries = try Deliveries(
+            options, policy: sources.policy, dataDirectory: dataDirectory,
+            nameServer: Endpoint(address: own.address, port: own.port),
+            certificate: identity.certificate, logger: logger)
     }
 
-    /// Serves until SIGTERM or SIGINT.
+    /// Serves until SIGTERM or SIGINT. Nothing is answered before every listener is bound.
     func run() async throws {
-        nameServer.start()
-        for endpoint in nameServer.endpoints {
-            logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")
-        }
-        defer { nameServer.stop() }
         let socket = dataDirectory + "/control.sock"
         try? FileManager.default.removeItem(atPath: socket)
-        let board = BoardSource(
-            scheduler: scheduler, nameServer: nameServer, zone: sources.policy.zone)
-        let control = GRPCServer(
-            transport: .http2NIOPosix(
-                address: .unixDomainSocket(path: socket), transportSecurity: .plaintext),
-            services: [ControlProvider(scheduler: scheduler, board: board)])
-        let registry = GRPCServer(
-            transport: .http2NIOPosix(
-                address: agents.socketAddress, transportSecurity: try security()),
-            services: [RegistryProvider(scheduler: scheduler, policy: sources.policy)])
+        defer { try? FileManager.default.removeItem(atPath: socket) }
+        let servers = [
+            (operatorServer(socket), "the operator's socket \(socket)"),
+            (agentServer(), "agents on \(agents)"),
+        ]
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                try await ControlNode.serve(control, "the operator's socket \(socket)")
-            }
-            group.addTask { [agents] in try await ControlNode.serve(registry, "agents on \(agents)")
-            }
-            group.addTask { [scheduler, nameServer] in
-                try await scheduler.run { membership in
-                    try await ControlNode.offPool { _ = try nameServer.publish(membership) }
-                }
-            }
-            group.addTask { [self] in await reloadOnHangup() }
-            group.addTask { await Signals.wait(for: [SIGTERM, SIGINT]) }
             // Whatever ends first ends the node: a signal, or a fault that must not be served around.
             defer { group.cancelAll() }
             do {
+                for (server, what) in servers {
+                    group.addTask { try await ControlNode.serve(server, what) }
+                    guard await ControlNode.isListening(server) else {
+                        try await group.next()
+                        return
+                    }
+                }
+                addWork(to: &group)
+                defer { nameServer.stop() }
                 try await group.next()
             } catch let error as ControlNodeError {
                 throw Report.failure(error.description)
             }
-            control.beginGracefulShutdown()
-            registry.beginGracefulShutdown()
+            for (server, _) in servers { server.beginGracefulShutdown() }
         }
-        try? FileManager.default.removeItem(atPath: socket)
+    }
+
+    private func addWork(to group: inout ThrowingTaskGroup<Void, any Error>) {
+        group.addTask { await Signals.wait(for: [SIGTERM, SIGINT]) }
+        nameServer.start()
+        for endpoint in nameServer.endpoints {
+            logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")
+        }
+        group.addTask { [scheduler, nameServer] in
+            try await scheduler.run { membership in
+                try await ControlNode.offPool { _ = try nameServer.publish(membership) }
+            }
+        }
+        group.addTask { [deliveries, scheduler] in try await deliveries.run(scheduler) }
+        group.addTask { [self] in await reloadOnHangup() }
+    }
+
+    private typealias Server = GRPCServer<HTTP2ServerTransport.Posix>
+
+    private func operatorServer(_ socket: String) -> Server {
+        let board = BoardSource(
+            scheduler: scheduler, nameServer: nameServer, zone: sources.policy.zone)
+        return GRPCServer(
+            transport: .http2NIOPosix(
+                address: .unixDomainSocket(path: socket), transportSecurity: .plaintext),
+            services: [
+                ControlProvider(scheduler: scheduler, board: board, deliveries: deliveries)
+            ])
+    }
+
+    private func agentServer() -> Server {
+        GRPCServer(
+            transport: .http2NIOPosix(
+                address: SocketAddress(agents.address, port: agents.port),
+                transportSecurity: MachineSecurity.server(certificate),
+                config: MachineSecurity.serverConfiguration),
+            services: [
+                RegistryProvider(
+                    scheduler: scheduler, policy: sources.policy, deliveries: deliveries)
+            ])
+    }
+
+    /// Waits until the server is bound.
+    /// - Returns: false when it cannot be: its task says why.
+    private static func isListening(_ server: Server) async -> Bool {
+        do {
+            _ = try await server.listeningAddress
+            return true
+        } catch {
+            return false
+        }
     }
 
     /// Blocking work on a thread of its own, so that no thread of the pool waits for a disk.
@@ -89,22 +138,12 @@ final class ControlNode: Sendable {
         }
     }
 
-    private static func serve(_ server: GRPCServer<HTTP2ServerTransport.Posix>, _ what: String)
-        async throws
-    {
+    private static func serve(_ server: Server, _ what: String) async throws {
         do {
             try await server.serve()
         } catch {
             throw ControlNodeError(description: "cannot listen for \(what): \(error)")
         }
-    }
-
-    private func security() throws -> HTTP2ServerTransport.Posix.TransportSecurity {
-        guard let identity else { return .plaintext }
-        return .mTLS(
-            certificateChain: [.file(path: identity.certificate, format: .pem)],
-            privateKey: .file(path: identity.key, format: .pem)
-        ) { $0.trustRoots = .certificates([.file(path: identity.authority, format: .pem)]) }
     }
 
     /// SIGHUP: both files anew, all or nothing.

@@ -8,6 +8,7 @@ import SwiftProtobuf
 struct ControlProvider: Smurffarm_V1_Control.SimpleServiceProtocol {
     let scheduler: RoleSchedulerService
     let board: BoardSource
+    let deliveries: Deliveries
 
     func board(
         request: Smurffarm_V1_BoardRequest, response: RPCWriter<Smurffarm_V1_BoardView>,

@@ -1,5 +1,7 @@
+import Delivery
 import Farm
 import FarmProtocol
+import Foundation
 import GRPCCore
 import RoleScheduler
 import RoleSchedulerCore
@@ -10,6 +12,7 @@ import SwiftProtobuf
 struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
     let scheduler: RoleSchedulerService
     let policy: Policy
+    let deliveries: Deliveries
 
     func attend(
         request: RPCAsyncSequence<Smurffarm_V1_AgentReport, any Error>,
@@ -45,6 +48,7 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
         let addresses = report.addresses.compactMap { IPAddress($0) }
         let sum = report.sent.addingReportingOverflow(report.bounces)
         let work = sum.overflow ? report.sent : sum.partialValue
+        await deliveries.monitor.note(latency: report.webP95Ms / 1000, of: id.name)
         do {
             try await scheduler.report(
                 smurf: id, addresses: Array(addresses.prefix(16)), ready: report.ready,
@@ -62,6 +66,7 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
             $0.state = BoardSource.state(order.state, isHeld: order.isHeld)
             $0.zone = policy.zone
             $0.bounceDomain = policy.bounceDomain
+            $0.tokenKeys = deliveries.tokenKeys.map { Data($0) }
             $0.version = order.version
         }
     }
@@ -69,7 +74,8 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
     func deposit(
         request: Smurffarm_V1_FeedbackBatch, context: ServerContext
     ) async throws -> Smurffarm_V1_FeedbackReceipt {
-        // Refusing keeps the items on the agent's disk.
-        throw RPCError(code: .unavailable, message: "this control node has no ledger")
+        try await deliveries.deposit(request.items)
+        // What was no longer known here is receipted too: asking again would not help.
+        return .with { $0.upTo = request.items.map(\.sequence).max() ?? 0 }
     }
 }

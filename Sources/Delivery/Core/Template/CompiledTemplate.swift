@@ -13,6 +13,11 @@ public struct CompiledTemplate: Sendable {
     /// Octets that one value may have in a header field.
     public static let headerValueLimit = 2_048
 
+    /// Whether a message has octets above 127 and needs 8BITMIME (RFC 6152).
+    public static func isEightBit(_ message: [UInt8]) -> Bool {
+        message.contains { $0 >= 0x80 }
+    }
+
     /// Appends one complete message: lines end by CRLF, none is longer than 998 octets, and the last octets are
     /// CRLF, so that the final dot of DATA is `.CRLF`. The same arguments give the same octets.
     ///

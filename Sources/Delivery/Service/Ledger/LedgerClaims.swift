@@ -113,35 +113,70 @@ extension SQLiteLedger {
         wereHandedOver: Bool
     ) async throws -> Int {
         try await pool.write { db in
-            let held = try Row.fetchAll(
-                db,
-                sql: """
-                    SELECT d.id, d.marks, m.state = 'cancelled' AS isCancelled FROM delivery d
-                    JOIN mailing m ON m.id = d.id >> 32
-                    WHERE d.state = 1 AND d.smurf = ? AND d.leasedAt < ?
-                    """, arguments: [smurf, leasedBefore ?? .max])
-            var changes = CounterChanges()
-            var released = 0
-            for row in held {
-                let id: Int64 = row["id"]
-                let mailing = Self.mailing(ofKey: id)
-                if keeping.contains(
-                    LeasedRow(mailing: mailing, recipient: Self.recipient(ofKey: id)))
-                {
-                    continue
-                }
-                let marks = RecipientMarks(rawValue: row["marks"])
-                let marked = wereHandedOver ? marks.union(.doubtful) : marks
-                let state: RecipientState = row["isCancelled"] ? .cancelled : .pending
-                try db.cachedStatement(
-                    sql: "UPDATE delivery SET state = ?, marks = ?, notBefore = 0 WHERE id = ?"
-                ).execute(arguments: [state.rawValue, marked.rawValue, id])
-                changes.move(from: .leased, to: state, of: mailing)
-                changes.mark(from: marks, to: marked, of: mailing)
-                released += 1
-            }
-            try changes.write(db)
+            try Self.release(
+                smurf, keeping: keeping, leasedBefore: leasedBefore, wereHandedOver: wereHandedOver,
+                db)
+        }
+    }
+
+    /// A smurf has begun a stream and said what it holds: leases on anything else are given up. They are
+    /// doubtful when another run of its agent had them; the same run would still hold what it was given.
+    /// - Returns: how many rows are pending again or cancelled.
+    @discardableResult
+    public func welcome(_ smurf: String, run: UInt64, holding: Set<LeasedRow>) async throws -> Int {
+        try await pool.write { db in
+            let last = try String.fetchOne(
+                db, sql: "SELECT run FROM holder WHERE smurf = ?", arguments: [smurf])
+            let released = try Self.release(
+                smurf, keeping: holding, leasedBefore: nil, wereHandedOver: last != String(run), db)
+            try db.execute(
+                sql: "INSERT OR REPLACE INTO holder VALUES (?, ?)", arguments: [smurf, String(run)])
             return released
+        }
+    }
+
+    private static func release(
+        _ smurf: String, keeping: Set<LeasedRow>, leasedBefore: Int64?, wereHandedOver: Bool,
+        _ db: Database
+    ) throws -> Int {
+        let held = try Row.fetchAll(
+            db,
+            sql: """
+                SELECT d.id, d.marks, m.state = 'cancelled' AS isCancelled FROM delivery d
+                JOIN mailing m ON m.id = d.id >> 32
+                WHERE d.state = 1 AND d.smurf = ? AND d.leasedAt < ?
+                """, arguments: [smurf, leasedBefore ?? .max])
+        var changes = CounterChanges()
+        var released = 0
+        for row in held {
+            let id: Int64 = row["id"]
+            let mailing = mailing(ofKey: id)
+            if keeping.contains(LeasedRow(mailing: mailing, recipient: recipient(ofKey: id))) {
+                continue
+            }
+            let marks = RecipientMarks(rawValue: row["marks"])
+            let marked = wereHandedOver ? marks.union(.doubtful) : marks
+            let state: RecipientState = row["isCancelled"] ? .cancelled : .pending
+            try db.cachedStatement(
+                sql: "UPDATE delivery SET state = ?, marks = ?, notBefore = 0 WHERE id = ?"
+            ).execute(arguments: [state.rawValue, marked.rawValue, id])
+            changes.move(from: .leased, to: state, of: mailing)
+            changes.mark(from: marks, to: marked, of: mailing)
+            released += 1
+        }
+        try changes.write(db)
+        return released
+    }
+
+    /// Pending rows whose next try is later than `now`. Cost grows with them.
+    public func deferredRows(of mailing: UInt32, now: Int64) async throws -> Int {
+        try await pool.read { db in
+            try Int.fetchOne(
+                db.cachedStatement(
+                    sql: """
+                        SELECT count(*) FROM delivery
+                        WHERE state = 0 AND id >> 32 = ? AND notBefore > ?
+                        """), arguments: [Int64(mailing), now]) ?? 0
         }
     }
 

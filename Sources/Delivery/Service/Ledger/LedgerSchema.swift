@@ -5,6 +5,12 @@ enum LedgerSchema {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { db in try db.execute(sql: first) }
+        migrator.registerMigration("2") { db in
+            // Which run of an agent holds the leases of its smurf.
+            try db.execute(
+                sql: "CREATE TABLE holder (smurf TEXT PRIMARY KEY, run TEXT NOT NULL) WITHOUT ROWID"
+            )
+        }
         return migrator
     }
 

@@ -1,0 +1,81 @@
+public import Farm
+public import GRPCNIOTransportHTTP2
+
+/// The files by which machines of a farm know each other: certificate, private key, and the farm's own CA.
+/// Names in certificates are not compared: machines meet by addresses, and the CA certifies nobody else.
+public struct MachineCertificate: Hashable, Sendable {
+    /// Paths of PEM files.
+    public var certificate: String
+    public var key: String
+    public var authority: String
+
+    public init(certificate: String, key: String, authority: String) {
+        self.certificate = certificate
+        self.key = key
+        self.authority = authority
+    }
+}
+
+/// Transport security between machines: mTLS, or none on loopback.
+public enum MachineSecurity {
+    /// - Parameter certificate: nil = plain text; callers allow that on loopback only.
+    public static func server(
+        _ certificate: MachineCertificate?
+    ) -> HTTP2ServerTransport.Posix.TransportSecurity {
+        guard let certificate else { return .plaintext }
+        return .mTLS(
+            certificateChain: [.file(path: certificate.certificate, format: .pem)],
+            privateKey: .file(path: certificate.key, format: .pem)
+        ) {
+            $0.trustRoots = .certificates([.file(path: certificate.authority, format: .pem)])
+        }
+    }
+
+    /// - Parameter certificate: nil = plain text; callers allow that on loopback only.
+    public static func client(
+        _ certificate: MachineCertificate?
+    ) -> HTTP2ClientTransport.Posix.TransportSecurity {
+        guard let certificate else { return .plaintext }
+        return .mTLS(
+            certificateChain: [.file(path: certificate.certificate, format: .pem)],
+            privateKey: .file(path: certificate.key, format: .pem)
+        ) {
+            $0.trustRoots = .certificates([.file(path: certificate.authority, format: .pem)])
+            $0.serverCertificateVerification = .noHostnameVerification
+        }
+    }
+}
+
+extension MachineSecurity {
+    /// A machine that says nothing for so long is asked whether it is there, and given up when it does not
+    /// answer for half of it: a lost machine sends no reset.
+    private static let silence = Duration.seconds(10)
+
+    /// Configuration of a server that machines talk to over long streams.
+    public static var serverConfiguration: HTTP2ServerTransport.Posix.Config {
+        .defaults {
+            $0.connection.keepalive.time = silence
+            $0.connection.keepalive.timeout = silence / 2
+            $0.connection.keepalive.clientBehavior.minPingIntervalWithoutCalls = .seconds(1)
+        }
+    }
+
+    /// Configuration of a client that talks to a machine over long streams.
+    public static var clientConfiguration: HTTP2ClientTransport.Posix.Config {
+        .defaults {
+            $0.connection.keepalive = .init(
+                time: silence, timeout: silence / 2, allowWithoutCalls: false)
+            $0.backoff.max = .seconds(2)
+        }
+    }
+}
+
+extension GRPCNIOTransportHTTP2.SocketAddress {
+    /// - Parameter address: without a port.
+    public init(_ address: IPAddress, port: UInt16) {
+        switch address {
+        case .v4: self = .ipv4(host: address.description, port: Int(port))
+        case .v6: self = .ipv6(host: address.description, port: Int(port))
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import Delivery
+import DeliveryCore
+import Farm
+import FarmProtocol
+import Foundation
+import GRPCCore
+import Logging
+import RoleScheduler
+import RoleSchedulerCore
+
+/// The delivery core as a control node runs it: ledger, feeder, monitor and the farm's token keys, together
+/// with what every mailing gets from this node: bounce domain, unsubscribe link, sender name.
+struct Deliveries: Sendable {
+    /// What the command line says of it.
+    struct Options: Sendable {
+        var feedPort: UInt16
+        /// nil: the web role's name.
+        var unsubscribeBase: String?
+        var leaseTime: Duration
+        /// Who is asked for the farm's names; nil: this node itself.
+        var resolver: Endpoint?
+        var tokenDays: Int
+    }
+
+    let ledger: SQLiteLedger
+    let monitor: MailingMonitor
+    let feeder: Feeder
+    let tokenKeys: [[UInt8]]
+    let zone: String
+    let bounceDomain: String
+    let unsubscribeBase: String
+    private let tokenDays: Int
+    private let logger: Logger
+
+    /// - Parameter nameServer: where this node answers DNS.
+    init(
+        _ options: Options, policy: Policy, dataDirectory: String, nameServer: Endpoint,
+        certificate: MachineCertificate?, logger: Logger
+    ) throws {
+        self.logger = logger
+        zone = policy.zone
+        bounceDomain = policy.bounceDomain
+        tokenDays = options.tokenDays
+        tokenKeys = try TokenKeyFile.keys(inDirectory: dataDirectory)
+        unsubscribeBase = options.unsubscribeBase ?? Deliveries.unsubscribeBase(policy)
+        ledger = try SQLiteLedger(directory: dataDirectory)
+        monitor = MailingMonitor(ledger: ledger)
+        let upstream: Resolver.Upstream =
+            if let own = options.resolver {
+                .forward([Resolver.Server(address: own.address, port: own.port)])
+            } else {
+                .stub(
+                    zone: policy.zone,
+                    servers: [Resolver.Server(address: nameServer.address, port: nameServer.port)])
+            }
+        var feeding = Feeder.Configuration(
+            names: Deliveries.names(of: .smtpOut, policy), port: options.feedPort,
+            certificate: certificate, core: policy.zone)
+        feeding.leaseTime = options.leaseTime
+        feeder = Feeder(
+            feeding, ledger: ledger, resolver: try Resolver(upstream), logger: logger)
+    }
+
+    /// Full address names of the roles that run `service`.
+    private static func names(of service: Service, _ policy: Policy) -> [String] {
+        policy.roles.filter { $0.service == service }.flatMap(\.names)
+            .filter { $0.kind == .address }.map { $0.owner + "." + policy.zone }
+    }
+
+    private static func unsubscribeBase(_ policy: Policy) -> String {
+        names(of: .web, policy).first.map { "https://\($0)/u/" } ?? ""
+    }
+
+    /// What a mailing of this name is sent with.
+    func identity(name: String, listID: String, from: String) -> MailingIdentity {
+        let now = Int64(Date().timeIntervalSince1970)
+        return MailingIdentity(
+            name: name, listID: listID, from: from, bounceDomain: bounceDomain,
+            unsubscribeBase: unsubscribeBase,
+            feedbackSender: String(zone.prefix { $0 != "." }), date: now,
+            tokenExpiryDay: UInt16(clamping: Int(now / 86_400) + tokenDays))
+    }
+
+    /// Feeds and reports demand until the task is cancelled.
+    func run(_ scheduler: RoleSchedulerService) async throws {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await feeder.run() }
+            group.addTask { await reportDemand(to: scheduler) }
+        }
+    }
+
+    private func reportDemand(to scheduler: RoleSchedulerService) async {
+        while !Task.isCancelled {
+            do {
+                for (signal, value) in try await monitor.look() {
+                    await scheduler.note(signal, value)
+                }
+            } catch {
+                logger.error("cannot look at the ledger: \(error)")
+            }
+            try? await Task.sleep(for: .seconds(1))
+        }
+    }
+
+    /// Takes in what agents have collected.
+    /// - Returns: when all of it is on disk.
+    func deposit(_ items: [Smurffarm_V1_Feedback]) async throws {
+        let feedback = items.compactMap(RecipientFeedback.init)
+        try await ledger.record(feedback, now: Int64(Date().timeIntervalSince1970))
+        await monitor.note(
+            bounces: feedback.filter { $0.kind == .bounce }.count,
+            unsubscribes: feedback.filter { $0.kind == .unsubscribe || $0.kind == .complaint }.count
+        )
+    }
+}
+
+extension RecipientFeedback {
+    init?(_ item: Smurffarm_V1_Feedback) {
+        let kind: Kind
+        switch item.kind {
+        case .bounce: kind = .bounce
+        case .unsubscribe: kind = .unsubscribe
+        case .complaint: kind = .complaint
+        case .unspecified, .UNRECOGNIZED: return nil
+        }
+        self.init(
+            kind: kind, mailing: item.mailing, recipient: item.recipient, status: item.status,
+            diagnostic: item.diagnostic)
+    }
+}
