@@ -101,8 +101,13 @@ import ZoneFile
                 let udp = LoopbackClient(port: dns, stream: false)
             else { return false }
             udp.send(query)
-            return udp.receive() != nil
+            // Until all of the node is there: some of it needs descriptors when it starts.
+            let board = try await run([
+                Product.smurf, "roles", "--control", directory.file("data/control.sock"),
+            ])
+            return udp.receive() != nil && board.output.contains("serving")
         }
+        try await Task.sleep(for: .seconds(1))
         let pid = node.pid
         let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd")
         let highest = open.compactMap { Int($0) }.max() ?? 0
@@ -111,9 +116,11 @@ import ZoneFile
         var clients = (0..<40).compactMap { _ in LoopbackClient(port: dns, stream: true) }
         try #require(clients.count == 40)
 
+        try #require(node.isRunning, "\(node.log)")
         let before = try StreamLimitsTests.ticks(pid)
         try await Task.sleep(for: .seconds(3))
         // A thread that spins would take 300 ticks, or on a busy machine its share of them.
+        try #require(node.isRunning, "\(node.log)")
         #expect(try StreamLimitsTests.ticks(pid) - before < 60)
         let udp = try #require(LoopbackClient(port: dns, stream: false))
         udp.send(query)
