@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test func grantsItsWindowAndNoMore() async throws {
-        let (generation, stream) = try #require(rows.attach(epoch: 1, smurf: "s01"))
+        let (generation, stream) = try rows.attach(epoch: 1, smurf: "s01")
         rows.flush(mayTakeMore: true)
         rows.flush(mayTakeMore: true)
         let fresh = rows.take([1, 2, 3], mailing: 5, epoch: 1, generation: generation)
@@ -38,20 +38,20 @@ import Testing
     }
 
     @Test func grantsNothingWhileItsRelayIsAway() async throws {
-        let (generation, stream) = try #require(rows.attach(epoch: 1, smurf: "s01"))
+        let (generation, stream) = try rows.attach(epoch: 1, smurf: "s01")
         rows.flush(mayTakeMore: false)
         #expect(await said(stream, generation).map(\.credit.rows).reduce(0, +) == 0)
     }
 
     @Test func repeatsOutcomesUntilTheirReceiptAndNamesWhatItHolds() async throws {
-        let (first, _) = try #require(rows.attach(epoch: 1, smurf: "s01"))
+        let (first, _) = try rows.attach(epoch: 1, smurf: "s01")
         _ = rows.take([1, 2, 3], mailing: 5, epoch: 1, generation: first)
         rows.note(accepted(1), mailing: 5, epoch: 1)
         rows.note(accepted(2), mailing: 5, epoch: 1)
         rows.flush(mayTakeMore: true)
         rows.detach(generation: first)
 
-        let (second, stream) = try #require(rows.attach(epoch: 2, smurf: "s01"))
+        let (second, stream) = try rows.attach(epoch: 2, smurf: "s01")
         let replies = await said(stream, second)
         let working = try #require(replies.first?.welcome.working.first)
         #expect(working.mailing == 5 && working.epoch == 1)
@@ -61,16 +61,18 @@ import Testing
         let batch = try #require(replies.dropFirst().first?.outcomes.batch)
 
         rows.receipt(upTo: batch)
-        let (third, last) = try #require(rows.attach(epoch: 2, smurf: "s01"))
+        let (third, last) = try rows.attach(epoch: 2, smurf: "s01")
         let rest = await said(last, third)
         #expect(rest.count == 1)
         #expect(rest.first?.welcome.working.first?.recipients == [3])
     }
 
     @Test func anOlderCoreIsFencedAndAnOlderStreamFeedsNoMore() throws {
-        let (first, _) = try #require(rows.attach(epoch: 3, smurf: "s01"))
-        #expect(rows.attach(epoch: 2, smurf: "s01") == nil)
-        let (second, _) = try #require(rows.attach(epoch: 3, smurf: "s01"))
+        let (first, _) = try rows.attach(epoch: 3, smurf: "s01")
+        #expect(throws: HeldRows.Refusal.outdated) { try rows.attach(epoch: 2, smurf: "s01") }
+        // The same core by another address: the first stream goes on.
+        #expect(throws: HeldRows.Refusal.busy) { try rows.attach(epoch: 3, smurf: "s01") }
+        let (second, _) = try rows.attach(epoch: 4, smurf: "s01")
         #expect(rows.take([1], mailing: 5, epoch: 3, generation: first) == nil)
         #expect(rows.take([1], mailing: 5, epoch: 3, generation: second) == [1])
         #expect(rows.take([1, 2], mailing: 5, epoch: 3, generation: second) == [2])

@@ -162,3 +162,23 @@ import Testing
         #expect(SubmissionDesk.hops(Array(text.utf8)) == 2)
     }
 }
+
+extension RelayTests {
+    /// A smurf whose relay was away is not lost for good: it looks for the relay also without work.
+    @Test func aRelayThatComesBackIsNoticedWithoutWork() async throws {
+        let port = try Product.freePort()
+        let reports = Reports()
+        let sender = sender(port, reports, patience: .milliseconds(300))
+        sender.send(jobs(0..<3))
+        try await eventually("the jobs come back") { reports.all.count == 3 }
+        try await eventually("it is known to be away") { sender.isUnreachable }
+        var configuration = SinkConfiguration(listen: [(Self.loopback, port)])
+        configuration.countsOnly = true
+        let sink = try Sink(configuration)
+        try await eventually("it is known to be back") { !sender.isUnreachable }
+        sender.send(jobs(10..<20))
+        try await eventually("all is sent") { sink.messages == 10 }
+        await sender.finish(grace: .seconds(5))
+        sink.stop()
+    }
+}

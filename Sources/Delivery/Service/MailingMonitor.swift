@@ -27,11 +27,10 @@ public actor MailingMonitor {
         let unixTime = Int64(Date().timeIntervalSince1970)
         var backlog = 0
         var deadline: Int64?
-        for mailing in try await ledger.mailings() {
-            guard mailing.state == .sending || mailing.counts[.leased] > 0 else {
-                samples[mailing.id] = nil
-                continue
-            }
+        let running = try await ledger.runningMailings()
+        let known = Set(running.map(\.id))
+        samples = samples.filter { known.contains($0.key) }
+        for mailing in running {
             note(mailing, now)
             guard mailing.state == .sending else { continue }
             let later = try await ledger.deferredRows(of: mailing.id, now: unixTime)

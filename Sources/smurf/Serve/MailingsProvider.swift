@@ -33,7 +33,9 @@ extension ControlProvider {
                 }
                 throw RPCError(code: .aborted, message: "the import broke off: nothing was sent")
             } catch {
-                try? await deliveries.ledger.abortImport(mailing: number)
+                // In a task of its own: this one is cancelled when the importer has gone.
+                let ledger = deliveries.ledger
+                await Task { try? await ledger.abortImport(mailing: number) }.value
                 throw error
             }
         }

@@ -15,7 +15,11 @@ public struct CompiledTemplate: Sendable {
 
     /// Whether a message has octets above 127 and needs 8BITMIME (RFC 6152).
     public static func isEightBit(_ message: [UInt8]) -> Bool {
-        message.contains { $0 >= 0x80 }
+        // Without an early exit the compiler takes 32 octets at a time; with one it took a quarter of the
+        // time that sending costs.
+        var all: UInt8 = 0
+        for octet in message { all |= octet }
+        return all >= 0x80
     }
 
     /// Appends one complete message: lines end by CRLF, none is longer than 998 octets, and the last octets are

@@ -42,8 +42,11 @@ public final class SmurfAgent: Sendable {
                 for await _ in self.orders { await self.followNewest() }
             }
         }
-        await work.end()
-        await depositRest()
+        // In a task of its own, because this one is cancelled: what is under way shall be waited for.
+        await Task {
+            await work.end()
+            await depositRest()
+        }.value
     }
 
     // MARK: Registry

@@ -37,11 +37,7 @@ final class FeedProvider: Smurffarm_V1_Feed.SimpleServiceProtocol {
         guard case .hello(let hello) = first.kind else {
             throw RPCError(code: .failedPrecondition, message: "a feed begins with hello")
         }
-        guard let (generation, replies) = rows.attach(epoch: hello.epoch, smurf: smurf) else {
-            throw RPCError(
-                code: .failedPrecondition,
-                message: "epoch \(hello.epoch) is over: another core has taken this smurf")
-        }
+        let (generation, replies) = try attach(hello)
         defer { rows.detach(generation: generation) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -52,6 +48,20 @@ final class FeedProvider: Smurffarm_V1_Feed.SimpleServiceProtocol {
             }
             rows.detach(generation: generation)
             try await group.waitForAll()
+        }
+    }
+
+    private func attach(
+        _ hello: Smurffarm_V1_FeedHello
+    ) throws -> (Int, AsyncStream<Smurffarm_V1_FeedReply>) {
+        do throws(HeldRows.Refusal) {
+            return try rows.attach(epoch: hello.epoch, smurf: smurf)
+        } catch .busy {
+            throw RPCError(code: .alreadyExists, message: "\(smurf) is being fed")
+        } catch {
+            throw RPCError(
+                code: .failedPrecondition,
+                message: "epoch \(hello.epoch) is over: another core feeds \(smurf)")
         }
     }
 

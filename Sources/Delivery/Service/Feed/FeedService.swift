@@ -57,6 +57,7 @@ final class FeedService: RoleService {
     }
 
     func start() async throws {
+        sender.probe()
         for (server, (address, port)) in zip(servers, configuration.listen) {
             tasks.add { try await server.serve() }
             do {

@@ -43,12 +43,23 @@ final class HeldRows: Sendable {
 
     // MARK: Streams
 
-    /// A stream begins; an older one, if any, ends.
-    /// - Returns: nil when `epoch` is of a core that another one has replaced. Otherwise the generation of the
-    ///   stream and its replies, beginning with the welcome and all outcomes without receipt.
-    func attach(epoch: UInt64, smurf: String) -> (Int, AsyncStream<Smurffarm_V1_FeedReply>)? {
-        state.withLock { state in
-            guard epoch >= state.highestEpoch else { return nil }
+    /// Why a stream does not begin.
+    enum Refusal: Error {
+        /// Another core has replaced the one that asks.
+        case outdated
+        /// This core feeds the smurf already, by another address maybe.
+        case busy
+    }
+
+    /// A stream begins; that of an older core, if any, ends.
+    /// - Returns: the generation of the stream and its replies, beginning with the welcome and all outcomes
+    ///   without receipt.
+    func attach(
+        epoch: UInt64, smurf: String
+    ) throws(Refusal) -> (Int, AsyncStream<Smurffarm_V1_FeedReply>) {
+        try state.withLock { state throws(Refusal) in
+            guard epoch >= state.highestEpoch else { throw .outdated }
+            guard epoch > state.highestEpoch || state.replies == nil else { throw .busy }
             state.highestEpoch = epoch
             state.replies?.finish()
             let (stream, continuation) = AsyncStream.makeStream(of: Smurffarm_V1_FeedReply.self)

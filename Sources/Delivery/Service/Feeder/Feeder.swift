@@ -1,5 +1,6 @@
 import Farm
 import Foundation
+import GRPCCore
 public import Logging
 
 /// The delivery core's sending side: looks the names up that smtp-out machines stand behind, keeps a stream
@@ -153,8 +154,12 @@ public actor Feeder {
             lastSeen[smurf] = .now
             logger.info("\(smurf) at \(address) is no longer fed: \(why.map { "\($0)" } ?? "done")")
         }
-        // A machine that refuses connections is not asked all the time.
-        if why != nil { try? await Task.sleep(for: .milliseconds(300)) }
+        // A machine that refuses connections is not asked all the time, and one that is fed by another of its
+        // addresses only now and then: that address may go.
+        let isFedElsewhere = (why as? RPCError)?.code == .alreadyExists
+        if why != nil {
+            try? await Task.sleep(for: isFedElsewhere ? .seconds(3) : .milliseconds(300))
+        }
         links[address] = nil
         if addresses.contains(address), !Task.isCancelled { begin(address) }
     }

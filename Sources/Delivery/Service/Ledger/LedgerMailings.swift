@@ -11,6 +11,19 @@ extension SQLiteLedger {
         }
     }
 
+    /// Mailings that are being sent, and others of which smurfs still hold rows.
+    public func runningMailings() async throws -> [MailingRecord] {
+        try await pool.read { db in
+            let ids = try Int64.fetchAll(
+                db,
+                sql: """
+                    SELECT id FROM mailing WHERE state = 'sending'
+                    UNION SELECT DISTINCT id >> 32 FROM delivery WHERE state = 1 ORDER BY 1
+                    """)
+            return try ids.map { try Self.record(UInt32(truncatingIfNeeded: $0), db) }
+        }
+    }
+
     /// - Parameter text: name of a mailing, or its number.
     /// - Throws: `LedgerError.noSuchMailing`.
     public func mailing(_ text: String) async throws -> MailingRecord {

@@ -69,6 +69,12 @@ final class RelaySender: Sendable {
         wake()
     }
 
+    /// Opens a connection before there is work for it, to see whether the relay is there.
+    func probe() {
+        state.withLock { $0.opening += 1 }
+        open()
+    }
+
     /// Gives back what waits, lets the connections finish what they are at, and closes them.
     /// - Parameter grace: time for that; what is open then is cut off, and reported as such.
     func finish(grace: Duration) async {
@@ -100,7 +106,9 @@ final class RelaySender: Sendable {
             let mayOpen = !state.isFinishing && now >= state.retryAt
             // One at a time while the relay does not answer.
             let limit = state.failures > 0 ? (state.opening == 0 ? 1 : 0) : missing
-            let count = mayOpen ? max(0, min(missing, limit, (waiting + 1) / 2)) : 0
+            // A relay that was away is tried also without work: nobody gives any before it is back.
+            let wanted = max((waiting + 1) / 2, state.failures > 0 ? 1 : 0)
+            let count = mayOpen ? max(0, min(missing, limit, wanted)) : 0
             state.opening += count
             return (Array(state.channels.values), count)
         }
@@ -166,11 +174,15 @@ final class RelaySender: Sendable {
     }
 
     private func didClose(_ key: ObjectIdentifier) {
-        let isLast = state.withLock { state in
+        let waiting = queue.count
+        let isMissed = state.withLock { state in
             state.channels[key] = nil
-            return state.channels.isEmpty && !state.isFinishing
+            guard state.channels.isEmpty, state.opening == 0, !state.isFinishing else {
+                return false
+            }
+            return waiting > 0 || state.failures > 0
         }
-        if isLast && queue.count > 0 { didFail("the relay closed the connection") }
+        if isMissed { didFail("the relay closed the connection") }
     }
 
     /// Tries again later, twice as late each time; after `patience` the waiting jobs go back.
