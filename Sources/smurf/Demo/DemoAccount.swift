@@ -44,7 +44,11 @@ struct DemoAccount {
     /// Copies that the ledger did not announce as possible.
     private var unannounced: [String] {
         let doubtful = Set(recipients.filter(\.doubtful).map { $0.address.lowercased() })
-        return sink.duplicates.filter { !doubtful.contains($0.lowercased()) }
+        // The sink writes them as "address <message-id>".
+        return sink.duplicates.filter { copy in
+            let end = copy.range(of: " <", options: .backwards)?.lowerBound ?? copy.endIndex
+            return !doubtful.contains(copy[..<end].lowercased())
+        }
     }
 
     private func addresses(_ isIn: (Smurffarm_V1_RecipientLine) -> Bool) -> Set<String> {

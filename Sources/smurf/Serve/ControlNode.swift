@@ -77,6 +77,7 @@ final class ControlNode: Sendable {
                 throw Report.failure(error.description)
             }
             for (server, _) in servers { server.beginGracefulShutdown() }
+            try? await Task.sleep(for: MachineSecurity.goodbye)
         }
     }
 

@@ -51,6 +51,10 @@ extension MachineSecurity {
     /// answer for half of it: a lost machine sends no reset.
     private static let silence = Duration.seconds(10)
 
+    /// Time between a server's goodbye (GOAWAY) and its end. A stream that begins in the moment in which the
+    /// server is cancelled would find nobody to take it, which traps in the transport.
+    public static let goodbye = Duration.milliseconds(300)
+
     /// Configuration of a server that machines talk to over long streams.
     public static var serverConfiguration: HTTP2ServerTransport.Posix.Config {
         .defaults {

@@ -86,6 +86,7 @@ final class FeedService: RoleService {
             try? await Task.sleep(for: .milliseconds(50))
         }
         for server in servers { server.beginGracefulShutdown() }
+        try? await Task.sleep(for: MachineSecurity.goodbye)
         await tasks.cancel()
     }
 
