@@ -153,7 +153,13 @@ import Testing
         daemon.standardInput = input
         daemon.standardOutput = output
         try daemon.run()
-        var text = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        // A pipe may give a line in pieces.
+        var text = ""
+        while !text.contains("\n") {
+            let piece = output.fileHandleForReading.availableData
+            if piece.isEmpty { break }
+            text += String(decoding: piece, as: UTF8.self)
+        }
         #expect(text == "ready\n")
         async let stopped: Void = listener.stop(grace: .seconds(20))
         try await Task.sleep(for: .milliseconds(300))
@@ -164,6 +170,24 @@ import Testing
         await stopped
         #expect(text == "421 250\n421\n")
         #expect(spool.backlog == 1)
+    }
+
+    /// Beyond the limit a client is told so and let go, and the others go on.
+    @Test func tooManyConnectionsOfOneClientAreToldSo() async throws {
+        let (listener, port) = try await bounces()
+        let script = """
+            import smtplib, sys
+            port = int(sys.argv[1])
+            open = [smtplib.SMTP("127.0.0.1", port, timeout=20) for _ in range(50)]
+            for _ in range(3):
+                try: smtplib.SMTP("127.0.0.1", port, timeout=20)
+                except smtplib.SMTPConnectError as e: print(e.smtp_code)
+            print(open[0].helo("x")[0])
+            for s in open: s.close()
+            """
+        #expect(try await python(script, "\(port)") == ["421", "421", "421", "250"])
+        try await eventually("all have gone") { listener.activity.connections == 0 }
+        await listener.stop(grace: .seconds(5))
     }
 
     // MARK: web

@@ -88,7 +88,7 @@ enum SpoolRecord {
         let start = item.startIndex
         let statusLength = Int(item[start + 25])
         guard let kind = AgentFeedback.Kind(rawValue: item[start + 8]),
-            item.count >= 26 + statusLength
+            item.count >= 26 + statusLength, item[start] < 0x80
         else { return nil }
         let text = item.dropFirst(26)
         return SpooledFeedback(

@@ -98,7 +98,8 @@ final class SpoolDisk: Sendable {
         return handle
     }
 
-    private static func syncDirectory(_ directory: String) throws {
+    /// Makes new names in a directory last.
+    static func syncDirectory(_ directory: String) throws {
         let file = unsafe Glibc.open(directory, O_RDONLY | O_DIRECTORY)
         guard file >= 0 else { throw SpoolError("cannot open '\(directory)'") }
         defer { close(file) }

@@ -45,6 +45,7 @@ struct PostmasterMail: Sendable {
             try handle.synchronize()
             try handle.close()
             try FileManager.default.moveItem(atPath: draft, toPath: directory + "/new/" + name)
+            for folder in [directory + "/new", directory] { try SpoolDisk.syncDirectory(folder) }
         } catch {
             try? FileManager.default.removeItem(atPath: draft)
             throw error

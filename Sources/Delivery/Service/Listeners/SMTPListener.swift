@@ -73,16 +73,12 @@ final class SMTPListener: Sendable {
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
             .childChannelOption(.autoRead, value: false)
             .childChannelInitializer { [self] channel in
-                guard admit(channel) else {
-                    return channel.writeAndFlush(
-                        channel.allocator.buffer(
-                            bytes: SMTPReply(421, "4.7.0 too many connections").octets)
-                    ).flatMap { channel.close() }
-                }
+                let isAdmitted = admit(channel)
                 return channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
                         SMTPSession(
-                            desk: desk, configuration: configuration.server,
+                            desk: isAdmitted ? desk : CrowdedDesk(),
+                            configuration: configuration.server,
                             isDraining: state.withLock { $0.isDraining }))
                 }
             }
@@ -129,4 +125,14 @@ final class SMTPListener: Sendable {
         }
         for channel in state.withLock({ Array($0.open.values) }) { try? await channel.close() }
     }
+}
+
+/// Tells a client beyond the limits to come back later; talks of nothing else.
+struct CrowdedDesk: SMTPDesk {
+    private let later = SMTPReply(421, "4.7.0 too many connections")
+
+    func greet(_ client: SMTPPeer) -> SMTPReply? { later }
+    func check(sender: Mailbox?, from client: SMTPPeer) -> SMTPReply { later }
+    func check(recipient: Mailbox, taken: Int, from client: SMTPPeer) -> SMTPReply { later }
+    func accept(_ message: SMTPServer.Message, from client: SMTPPeer) async -> SMTPReply { later }
 }

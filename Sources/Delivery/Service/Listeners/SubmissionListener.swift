@@ -19,6 +19,7 @@ final class SubmissionListener: RoleService {
 
     private let listener: SMTPListener
     private let desk: SubmissionDesk
+    private let ready = ServiceReadiness()
 
     init(
         _ configuration: Configuration, group: any EventLoopGroup, logger: Logger,
@@ -32,10 +33,14 @@ final class SubmissionListener: RoleService {
             desk: desk, group: group)
     }
 
-    func start() async throws { try await listener.start() }
+    func start() async throws {
+        try await listener.start()
+        ready.isReady = true
+    }
 
     /// Transactions that are with the relay are ended first.
     func stop(grace: Duration) async {
+        ready.isReady = false
         await listener.stop(grace: grace)
         await desk.stop(grace: .seconds(2))
     }
@@ -43,7 +48,7 @@ final class SubmissionListener: RoleService {
     var ports: [Int] { listener.ports }
 
     var activity: RoleActivity {
-        RoleActivity(isReady: !ports.isEmpty, connections: listener.openConnections)
+        RoleActivity(isReady: ready.isReady, connections: listener.openConnections)
     }
 }
 

@@ -22,6 +22,12 @@ struct UnsubscribeDesk: HTTPResponder {
     let meter = RequestMeter()
 
     func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+        let response = await respond(to: request)
+        // RFC 9110 §9.3.2: the same fields, no content.
+        return request.method == .head ? response.createHeadResponse() : response
+    }
+
+    private func respond(to request: Request) async -> Response {
         guard state.isReady else { return Self.unavailable }
         if request.uri.path == UnsubscribeListener.healthPath {
             return page(.ok, UnsubscribePage.plain("ready"))
@@ -43,7 +49,7 @@ struct UnsubscribeDesk: HTTPResponder {
         switch wish {
         case .showForm(let token):
             guard verified(token) != nil else { return Self.unknown(self) }
-            return page(.ok, UnsubscribePage.form, isHead: request.method == .head)
+            return page(.ok, UnsubscribePage.form)
         case .unsubscribe(let token, _): return await unsubscribe(token)
         case .notFound: return Self.unknown(self)
         case .badRequest:
@@ -89,9 +95,7 @@ struct UnsubscribeDesk: HTTPResponder {
             body: ResponseBody(byteBuffer: ByteBuffer(string: "try again\n")))
     }
 
-    private func page(
-        _ status: HTTPResponse.Status, _ html: String, isHead: Bool = false
-    ) -> Response {
+    private func page(_ status: HTTPResponse.Status, _ html: String) -> Response {
         let bytes = ByteBuffer(string: html)
         var headers: HTTPFields = [
             .contentType: "text/html; charset=utf-8", .cacheControl: "no-store",
@@ -100,10 +104,8 @@ struct UnsubscribeDesk: HTTPResponder {
             .xContentTypeOptions: "nosniff",
         ]
         headers[Self.referrerPolicy] = "no-referrer"
-        if isHead { headers[.contentLength] = String(bytes.readableBytes) }
         return Response(
-            status: status, headers: headers,
-            body: isHead ? ResponseBody() : ResponseBody(byteBuffer: bytes))
+            status: status, headers: headers, body: ResponseBody(byteBuffer: bytes))
     }
 
     private static let referrerPolicy =
