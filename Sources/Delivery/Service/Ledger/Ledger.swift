@@ -19,10 +19,9 @@ public final class SQLiteLedger: Sendable {
 
         /// - Parameter tries: tries so far, 1 and up.
         func backoff(tries: Int) -> Int64 {
-            let shift = min(max(tries - 1, 0), 30)
-            return min(
-                longestBackoff,
-                firstBackoff.multipliedReportingOverflow(by: 1 << shift).partialValue)
+            let (doubled, isTooLong) = firstBackoff.multipliedReportingOverflow(
+                by: 1 << min(max(tries - 1, 0), 30))
+            return isTooLong ? longestBackoff : min(longestBackoff, doubled)
         }
     }
 

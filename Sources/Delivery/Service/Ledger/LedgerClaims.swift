@@ -43,16 +43,29 @@ extension SQLiteLedger {
         }
     }
 
+    /// Due rows of a mailing in the order they are handed out. Cost: the rows it returns, by `delivery_pending`.
+    static let dueRows = """
+        SELECT d.id, r.body FROM delivery d JOIN recipient r ON r.id = d.id
+        WHERE d.state = 0 AND d.id >> 32 = ? AND d.notBefore <= ?
+        ORDER BY d.notBefore, d.id LIMIT ?
+        """
+
+    /// How many rows of a mailing wait for a later try. Cost: as many steps in `delivery_pending`.
+    static let rowsPutOff =
+        "SELECT count(*) FROM delivery WHERE state = 0 AND id >> 32 = ? AND notBefore > ?"
+
+    /// What a smurf holds. Cost: the rows it returns, by `delivery_leased`.
+    static let rowsHeld = """
+        SELECT d.id, d.marks, m.state = 'cancelled' AS isCancelled FROM delivery d
+        JOIN mailing m ON m.id = d.id >> 32
+        WHERE d.state = 1 AND d.smurf = ? AND d.leasedAt < ?
+        """
+
     private static func lease(
         _ mailing: UInt32, to smurf: String, epoch: UInt64, limit: Int, now: Int64,
         _ suppressions: inout Suppressions, _ changes: inout CounterChanges, _ db: Database
     ) throws -> RowBatch {
-        let due = try db.cachedStatement(
-            sql: """
-                SELECT d.id, r.body FROM delivery d JOIN recipient r ON r.id = d.id
-                WHERE d.state = 0 AND d.id >> 32 = ? AND d.notBefore <= ?
-                ORDER BY d.notBefore, d.id LIMIT ?
-                """)
+        let due = try db.cachedStatement(sql: dueRows)
         let take = try db.cachedStatement(
             sql: """
                 UPDATE delivery SET state = 1, smurf = ?, epoch = ?, leasedAt = ?,
@@ -140,12 +153,7 @@ extension SQLiteLedger {
         _ db: Database
     ) throws -> Int {
         let held = try Row.fetchAll(
-            db,
-            sql: """
-                SELECT d.id, d.marks, m.state = 'cancelled' AS isCancelled FROM delivery d
-                JOIN mailing m ON m.id = d.id >> 32
-                WHERE d.state = 1 AND d.smurf = ? AND d.leasedAt < ?
-                """, arguments: [smurf, leasedBefore ?? .max])
+            db, sql: rowsHeld, arguments: [smurf, leasedBefore ?? .max])
         var changes = CounterChanges()
         var released = 0
         for row in held {
@@ -172,11 +180,7 @@ extension SQLiteLedger {
     public func deferredRows(of mailing: UInt32, now: Int64) async throws -> Int {
         try await pool.read { db in
             try Int.fetchOne(
-                db.cachedStatement(
-                    sql: """
-                        SELECT count(*) FROM delivery
-                        WHERE state = 0 AND id >> 32 = ? AND notBefore > ?
-                        """), arguments: [Int64(mailing), now]) ?? 0
+                db.cachedStatement(sql: Self.rowsPutOff), arguments: [Int64(mailing), now]) ?? 0
         }
     }
 

@@ -33,7 +33,8 @@ extension SQLiteLedger {
     public func record(_ batches: [OutcomeBatch], now: Int64) async throws {
         try await pool.write { [policy] db in
             var changes = CounterChanges()
-            for batch in batches where try Self.isNew(batch, db) {
+            for batch in batches.sorted(by: { $0.number < $1.number })
+            where try Self.isNew(batch, db) {
                 guard let mailing = try Settling(batch, policy: policy, now: now, db) else {
                     continue
                 }

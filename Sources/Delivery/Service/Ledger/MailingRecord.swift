@@ -76,7 +76,7 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .noSuchMailing(let name): "no mailing \"\(name)\": `smurf mailings` lists them"
+        case .noSuchMailing(let name): "no mailing \"\(name)\": `smurf mailing list` shows them all"
         case .nameTaken(let name): "a mailing \"\(name)\" exists already: choose another name"
         case .wrongState(let text), .badRows(let text), .damaged(let text): text
         }
