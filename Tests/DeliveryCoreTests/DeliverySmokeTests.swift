@@ -47,7 +47,10 @@ private let identity = MailingIdentity(
             Issue.record("\(events)")
             return
         }
-        #expect(text(row.values[0]) == "O\"X, y" && row.line == 2)
+        #expect(text(row.values[0]) == "O\"X, y")
+        #expect(
+            row.place == .init(line: 2, column: 11)
+                && row.valuePlaces == [.init(line: 2, column: 1)])
         #expect(bad.line == 3 && bad.column == 3)
         #expect(twice.line == 4 && twice.text.contains("line 2"))
     }

@@ -52,6 +52,27 @@ import Testing
         #expect(try await spool.append(item(4)) == 4)
     }
 
+    /// A damaged mark lets items come again; it must not let a number stand for two items.
+    @Test(arguments: ["", "junk", "-7", "18446744073709551615", "2"])
+    func neverUsesANumberTwiceWithADamagedMark(mark: String) async throws {
+        var spool = try open()
+        for number in 1...3 as ClosedRange<UInt32> { try await spool.append(item(number)) }
+        spool = try open()
+        #expect(try await spool.append(item(4)) == 4)
+        spool.acknowledge(upTo: 3)
+        try await eventually("the first file has gone") {
+            !FileManager.default.fileExists(atPath: directory.file("feedback-1.log"))
+        }
+        // The last file ends in the middle of its first record, as after a loss of power.
+        try Data([0, 0]).write(to: URL(fileURLWithPath: directory.file("feedback-4.log")))
+        try directory.write("feedback.done", mark)
+        for name in ["feedback-0.log", "feedback-x.log", "feedback--5.log"] {
+            try directory.write(name, "")
+        }
+        spool = try open()
+        #expect(try await spool.append(item(5)) == 4)
+    }
+
     /// A crash may cut the file anywhere: whole records count, the torn one was promised to nobody.
     @Test func dropsATornRecordWhereverItIsCut() async throws {
         let spool = try open()

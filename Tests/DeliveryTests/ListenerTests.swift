@@ -15,6 +15,7 @@ import Testing
     private static let loopback = IPAddress.v4(0x7F00_0001)
     private let directory: TemporaryDirectory
     private let spool: FeedbackSpool
+    private let counters = AgentCounters()
     private let group = MultiThreadedEventLoopGroup.singleton
     private let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
@@ -46,7 +47,7 @@ import Testing
         let desk = BounceDesk(
             zone: "smurf.example.test", bounceDomain: "bounce.smurf.example.test",
             hostName: "s01.smurf.example.test", spool: spool,
-            people: PostmasterMail(directory: directory.path), counters: AgentCounters(),
+            people: PostmasterMail(directory: directory.path), counters: counters,
             keys: { [Self.key] })
         let listener = BounceListener(listen: [(Self.loopback, 0)], desk: desk, group: group)
         try await listener.start()
@@ -111,6 +112,8 @@ import Testing
         #expect(items.count == 1)
         #expect(items.first?.kind == .bounce && items.first?.mailing == 3)
         #expect(items.first?.recipient == 41 && items.first?.status == "5.1.1")
+        // Whatever comes for an envelope sender of ours is the role's work.
+        #expect(counters.values.bounces == 3 && counters.values.unsubscribes == 0)
         let kept = try FileManager.default.contentsOfDirectory(
             atPath: directory.file("postmaster/new"))
         #expect(kept.count == 1)

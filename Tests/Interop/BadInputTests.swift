@@ -60,7 +60,23 @@ import Testing
             "huge.csv", "address,name\na@b.test," + String(repeating: "x", count: 900_000) + "\n")
         let refused = try await run([Product.smurf, "mailing", "check", template, huge])
         #expect(refused.status == 2)
-        #expect(refused.errors.contains("huge.csv:2:1: error: {{name}}"), "\(refused.errors)")
+        #expect(refused.errors.contains("huge.csv:2:10: error: {{name}}"), "\(refused.errors)")
+    }
+
+    /// A value that does not fit is found where it stands, also behind quotes, line ends and many good rows.
+    @Test func valuesAreRefusedByLineAndColumn() async throws {
+        let directory = try TemporaryDirectory()
+        let template = try directory.write("t.eml", BadInputTests.letter)
+        var table = "name,address,other\n"
+        for number in 0..<9000 { table += "\"N, \(number)\",r\(number)@b.test,o\n" }
+        table += "\"two\nlines\",x@b.test,\"a\u{1}b\"\nA\u{7},y@b.test,\n"
+        table += "Ü,z@b.test,\"\",\n"
+        let path = try directory.write("late.csv", table)
+        let refused = try await run([Product.smurf, "mailing", "check", template, path])
+        #expect(refused.status == 2)
+        #expect(refused.output.hasPrefix("9001 rows render, 2 do not"), "\(refused.output)")
+        #expect(refused.errors.contains("late.csv:9004:1: error: {{name}}"), "\(refused.errors)")
+        #expect(refused.errors.contains("late.csv:9005:"), "\(refused.errors)")
     }
 
     @Test(arguments: [

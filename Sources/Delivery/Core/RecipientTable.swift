@@ -9,10 +9,24 @@
 public struct RecipientTable: Sendable {
     /// One recipient with the values of all other columns, in the order of `fields`.
     public struct Row: Hashable, Sendable {
-        /// Line of the file on which the row begins, from 1.
-        public var line: Int
         public var mailbox: Mailbox
         public var values: [[UInt8]]
+        /// Where the address stands in the file, and where each value does.
+        public var place: Place
+        public var valuePlaces: [Place]
+    }
+
+    /// A place of the file.
+    public struct Place: Hashable, Sendable {
+        /// From 1.
+        public var line = 1
+        /// In characters (Unicode scalars), from 1.
+        public var column = 1
+
+        public init(line: Int = 1, column: Int = 1) {
+            self.line = line
+            self.column = column
+        }
     }
 
     /// Why a row, or the rest of the file, is not taken.
@@ -55,8 +69,6 @@ public struct RecipientTable: Sendable {
     private var markOctets = 0
     private var header: Header?
     private var seen: [Int: Int] = [:]
-
-    private struct Place { var line = 1, column = 1 }
 
     private struct Header {
         var names: [String]
@@ -227,8 +239,12 @@ public struct RecipientTable: Sendable {
                 return report(
                     place, "\(mailbox) stands on line \(line) already: remove one", &events)
             }
-            let values = ends.indices.filter { $0 != header.address }.map { Array(cell($0)) }
-            events.append(.row(Row(line: rowLine, mailbox: mailbox, values: values)))
+            let others = ends.indices.filter { $0 != header.address }
+            events.append(
+                .row(
+                    Row(
+                        mailbox: mailbox, values: others.map { Array(cell($0)) }, place: place,
+                        valuePlaces: others.map { places[$0] })))
         } catch {
             report(place, error.description, &events)
         }

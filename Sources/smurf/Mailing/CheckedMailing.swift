@@ -2,8 +2,8 @@ import DeliveryCore
 import Foundation
 
 /// A template and a table of recipients, read and tried: every row has been rendered once, so that what
-/// does not fit is known by line and column before anything is sent. It holds the packed rows that are
-/// good, about as much memory as the table itself.
+/// does not fit is known by line and column before anything is sent. It holds the table and the packed
+/// rows that are good, together about twice the memory of the table itself.
 struct CheckedMailing {
     let source: [UInt8]
     let template: CompiledTemplate
@@ -29,14 +29,10 @@ struct CheckedMailing {
         visit: (RowBatch.Row, [UInt8]) -> Void = { _, _ in }
     ) throws {
         source = try CheckedMailing.read(path)
-        let table = try CheckedMailing.read(recipients)
-        var reader = RecipientTable()
-        let events = reader.feed(table) + reader.finish()
+        var table = try TablePieces(recipients)
+        var events = try table.next() ?? []
+        while !events.contains(where: \.isFields), let more = try table.next() { events += more }
         for case .fields(let names) in events { fields = names }
-        for case .problem(let problem) in events where problem.isFatal {
-            Report.note(CheckedMailing.line(problem, recipients))
-            throw Report.badInput
-        }
         do throws(TemplateRefusal) {
             template = try MessageTemplate.compile(
                 source: source, fields: fields, identity: identity)
@@ -47,54 +43,91 @@ struct CheckedMailing {
             throw Report.badInput
         }
         warnings = template.warnings.map { "\(path):\($0.line):\($0.column): warning: \($0.text)" }
-        take(events, recipients, visit)
+        var message: [UInt8] = []
+        repeat {
+            for event in events {
+                switch event {
+                case .fields: continue
+                case .problem(let problem): problems.append(table.line(problem))
+                case .row(let row): take(row, recipients, &message, visit)
+                }
+            }
+            events = try table.next() ?? []
+        } while !events.isEmpty || !table.isAtEnd
     }
 
     private mutating func take(
-        _ events: [RecipientTable.Event], _ path: String, _ visit: (RowBatch.Row, [UInt8]) -> Void
+        _ row: RecipientTable.Row, _ path: String, _ message: inout [UInt8],
+        _ visit: (RowBatch.Row, [UInt8]) -> Void
     ) {
-        var message: [UInt8] = []
-        var batch = RowBatch()
-        for event in events {
-            switch event {
-            case .fields: continue
-            case .problem(let problem):
-                problems.append(CheckedMailing.line(problem, path))
-            case .row(let row):
-                let packed = RowBatch.Row(
-                    recipient: UInt32(clamping: count),
-                    address: Array(row.mailbox.address.utf8)[...],
-                    values: row.values.map { $0[...] })
-                message.removeAll(keepingCapacity: true)
-                do throws(RenderError) {
-                    try template.render(
-                        packed, token: CheckedMailing.token, into: &message, dotStuffing: false)
-                } catch {
-                    problems.append("\(path):\(row.line):1: error: \(error)")
-                    continue
-                }
-                visit(packed, message)
-                count += 1
-                octets += message.count
-                largest = max(largest, message.count)
-                batch.append(recipient: packed.recipient, body: packed.body)
-                if batch.count == CheckedMailing.batchSize {
-                    batches.append(batch)
-                    batch = RowBatch()
-                }
-            }
+        let packed = RowBatch.Row(
+            recipient: UInt32(clamping: count), address: Array(row.mailbox.address.utf8)[...],
+            values: row.values.map { $0[...] })
+        message.removeAll(keepingCapacity: true)
+        do throws(RenderError) {
+            try template.render(
+                packed, token: CheckedMailing.token, into: &message, dotStuffing: false)
+        } catch {
+            let index = fields.firstIndex(of: error.field)
+            let place = index.map { row.valuePlaces[$0] } ?? row.place
+            problems.append("\(path):\(place.line):\(place.column): error: \(error)")
+            return
         }
-        if batch.count > 0 { batches.append(batch) }
+        visit(packed, message)
+        count += 1
+        octets += message.count
+        largest = max(largest, message.count)
+        if (batches.last?.count ?? CheckedMailing.batchSize) == CheckedMailing.batchSize {
+            batches.append(RowBatch())
+        }
+        batches[batches.count - 1].append(recipient: packed.recipient, body: packed.body)
     }
 
-    private static func line(_ problem: RecipientTable.Problem, _ path: String) -> String {
-        "\(path):\(problem.line):\(problem.column): error: \(problem.text)"
-    }
-
-    private static func read(_ path: String) throws -> [UInt8] {
+    fileprivate static func read(_ path: String) throws -> [UInt8] {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw Report.failure("cannot read '\(path)'", status: Report.badInput)
         }
         return Array(data)
     }
+}
+
+/// The table of recipients, read in pieces: the rows of a million are never all there at once.
+private struct TablePieces {
+    private static let size = 1 << 16
+
+    private let path: String
+    private var rest: ArraySlice<UInt8>
+    private var reader = RecipientTable()
+    private(set) var isAtEnd = false
+
+    init(_ path: String) throws {
+        self.path = path
+        rest = try CheckedMailing.read(path)[...]
+    }
+
+    /// - Returns: what the next piece holds, perhaps nothing; nil after the last.
+    /// - Throws: after a note on standard error, when the rest of the table cannot be read.
+    mutating func next() throws -> [RecipientTable.Event]? {
+        if isAtEnd { return nil }
+        let piece = rest.prefix(Self.size)
+        rest = rest.dropFirst(Self.size)
+        var events = reader.feed(piece)
+        if rest.isEmpty {
+            events += reader.finish()
+            isAtEnd = true
+        }
+        for case .problem(let problem) in events where problem.isFatal {
+            Report.note(line(problem))
+            throw Report.badInput
+        }
+        return events
+    }
+
+    func line(_ problem: RecipientTable.Problem) -> String {
+        "\(path):\(problem.line):\(problem.column): error: \(problem.text)"
+    }
+}
+
+extension RecipientTable.Event {
+    fileprivate var isFields: Bool { if case .fields = self { true } else { false } }
 }

@@ -26,6 +26,13 @@ public struct SMTPServer: Sendable {
         public var content: [UInt8]
         /// BODY=8BITMIME was said.
         public var isEightBit: Bool
+
+        public init(sender: Mailbox?, recipients: [Mailbox], content: [UInt8], isEightBit: Bool) {
+            self.sender = sender
+            self.recipients = recipients
+            self.content = content
+            self.isEightBit = isEightBit
+        }
     }
 
     public enum Action: Hashable, Sendable {
@@ -50,6 +57,14 @@ public struct SMTPServer: Sendable {
     public var wantsInput: Bool { question == nil && !isClosed }
     /// A transaction is under way.
     public var isInTransaction: Bool { hasSender || question != nil }
+
+    /// Text of a message is what comes next, not commands.
+    public var isInContent: Bool {
+        switch input {
+        case .notGreeted, .commands: false
+        case .data, .chunk: true
+        }
+    }
 
     private let configuration: Configuration
     private var input = Input.notGreeted

@@ -176,6 +176,7 @@ final class AgentCounters: Sendable {
     var values: Values { state.withLock { $0 } }
 
     func addSent() { state.withLock { $0.sent += 1 } }
-    func addBounce() { state.withLock { $0.bounces += 1 } }
+    /// A message to an envelope sender of ours: a bounce, a complaint, a machine's answer.
+    func addReturned() { state.withLock { $0.bounces += 1 } }
     func addUnsubscribe() { state.withLock { $0.unsubscribes += 1 } }
 }

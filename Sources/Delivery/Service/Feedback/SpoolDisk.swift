@@ -49,7 +49,9 @@ final class SpoolDisk: Sendable {
             files.append((path, found.map(\.sequence).max() ?? 0))
             items += found
         }
-        let highest = max(items.map(\.sequence).max() ?? 0, acknowledged)
+        // A file is called after its first number: no number below it is free, even where the mark is damaged.
+        let begun = logs.compactMap { Int64($0.dropFirst(9).dropLast(4)) }.max() ?? 1
+        let highest = max(items.map(\.sequence).max() ?? 0, acknowledged, UInt64(max(begun, 1)) - 1)
         let disk = SpoolDisk(
             directory, files: files, next: highest + 1, acknowledged: acknowledged)
         items.removeAll { $0.sequence <= acknowledged }

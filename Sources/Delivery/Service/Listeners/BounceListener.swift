@@ -60,8 +60,7 @@ struct BounceDesk: SMTPDesk {
         if isForPeople(recipient) || token(of: recipient) != nil {
             return SMTPReply(250, "2.1.5 OK")
         }
-        let domain = recipient.domain.lowercased()
-        return [bounceDomain, zone, hostName].contains(domain)
+        return isOurs(recipient.domain)
             ? SMTPReply(550, "5.1.1 no such address here")
             : SMTPReply(550, "5.7.1 this host relays no mail")
     }
@@ -74,6 +73,8 @@ struct BounceDesk: SMTPDesk {
             let tokens = message.recipients.compactMap(token)
             if !tokens.isEmpty { try await take(DeliveryStatus.read(message.content), tokens) }
             return SMTPReply(250, "2.0.0 taken")
+        } catch is PostmasterMail.Full {
+            return SMTPReply(452, "4.2.2 the mailbox is full: try again later")
         } catch {
             return SMTPReply(452, "4.3.1 cannot keep it now: try again")
         }
@@ -82,23 +83,22 @@ struct BounceDesk: SMTPDesk {
     private func take(_ status: DeliveryStatus, _ tokens: [BounceToken]) async throws {
         let now = Int64(Date().timeIntervalSince1970)
         for token in tokens {
-            var item = AgentFeedback(
-                kind: .bounce, mailing: token.mailing, recipient: token.recipient, unixTime: now)
             switch status {
             case .bounce(let bounce):
-                item = AgentFeedback(
-                    kind: .bounce, mailing: token.mailing, recipient: token.recipient,
-                    status: bounce.status, diagnostic: bounce.diagnostic, unixTime: now)
-                try await spool.append(item)
-                counters.addBounce()
+                try await spool.append(
+                    AgentFeedback(
+                        kind: .bounce, mailing: token.mailing, recipient: token.recipient,
+                        status: bounce.status, diagnostic: bounce.diagnostic, unixTime: now))
             case .complaint(let type):
-                item.kind = .complaint
-                item.diagnostic = String(type.prefix(64))
-                try await spool.append(item)
-                counters.addUnsubscribe()
+                try await spool.append(
+                    AgentFeedback(
+                        kind: .complaint, mailing: token.mailing, recipient: token.recipient,
+                        diagnostic: String(type.prefix(64)), unixTime: now))
             // On its way, a machine's answer, or a person's: no fault of the address.
             case .progress, .automaticReply, .other: break
             }
+            // Whatever it says: this is the work that sizes the role.
+            counters.addReturned()
         }
     }
 
@@ -113,7 +113,10 @@ struct BounceDesk: SMTPDesk {
     /// RFC 2142 §4, §5: every domain that takes mail has these.
     private func isForPeople(_ recipient: Mailbox) -> Bool {
         ["postmaster", "abuse"].contains(recipient.localPart.lowercased())
-            && [bounceDomain, zone, hostName].map { $0.lowercased() }
-                .contains(recipient.domain.lowercased())
+            && isOurs(recipient.domain)
+    }
+
+    private func isOurs(_ domain: String) -> Bool {
+        [bounceDomain, zone, hostName].contains { $0.lowercased() == domain.lowercased() }
     }
 }

@@ -1,16 +1,35 @@
 import DeliveryCore
+import Dispatch
 import Farm
 import Foundation
+import Synchronization
 
 /// Mail for postmaster and abuse: a file per message in `postmaster/new`, as a Maildir has it, to be read or
-/// fetched by people. Nothing is ever deleted from here.
-struct PostmasterMail: Sendable {
-    let directory: String
+/// fetched by people. Nothing is ever deleted from here: when as much lies there as strangers may leave,
+/// further mail is put off until somebody has made room.
+final class PostmasterMail: Sendable {
+    /// Strangers have left as much as they may.
+    struct Full: Error {}
+
+    struct Quota: Sendable {
+        var octets = 256 << 20
+        var messages = 10_000
+    }
+
+    private let directory: String
+    private let quota: Quota
+    /// What lies in `new`, as of the last look and what was added since; nil before the first look. Disk work
+    /// holds it: one message is written at a time.
+    private let kept = Mutex<(octets: Int, messages: Int)?>(nil)
+    private let queue = DispatchQueue(label: "postmaster")
 
     /// - Parameter directory: of the agent; `postmaster` is made below it.
-    init(directory: String) { self.directory = directory + "/postmaster" }
+    init(directory: String, quota: Quota = Quota()) {
+        self.directory = directory + "/postmaster"
+        self.quota = quota
+    }
 
-    /// - Throws: when the message is not on disk.
+    /// - Throws: `Full`, or what the system says, when the message is not on disk.
     func keep(_ message: SMTPServer.Message, from client: SMTPPeer) async throws {
         let name = "\(Int64(Date().timeIntervalSince1970)).\(UUID().uuidString).smurf"
         let sender = message.sender?.address ?? ""
@@ -21,21 +40,44 @@ struct PostmasterMail: Sendable {
             (\(client.address?.description ?? "unknown"))\r\n
             """.utf8)
         text.append(contentsOf: message.content)
-        let (directory, content) = (directory, text)
+        let content = text
         try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
-            DispatchQueue.global().async {
-                done.resume(
-                    with: Result { try PostmasterMail.write(content, name, below: directory) })
-            }
+            queue.async { done.resume(with: Result { try self.write(content, name) }) }
         }
     }
 
-    private static func write(_ content: Data, _ name: String, below directory: String) throws {
+    private func write(_ content: Data, _ name: String) throws {
         for folder in ["tmp", "new", "cur"] {
             try FileManager.default.createDirectory(
                 atPath: directory + "/" + folder, withIntermediateDirectories: true,
                 attributes: [.posixPermissions: 0o700])
         }
+        try kept.withLock { kept in
+            // What people have taken away is found out when it matters.
+            if let known = kept, !fits(content, beside: known) { kept = nil }
+            let known = try kept ?? look()
+            kept = known
+            guard fits(content, beside: known) else { throw Full() }
+            try file(content, name)
+            kept = (known.octets + content.count, known.messages + 1)
+        }
+    }
+
+    private func fits(_ content: Data, beside known: (octets: Int, messages: Int)) -> Bool {
+        known.messages < quota.messages && known.octets + content.count <= quota.octets
+    }
+
+    private func look() throws -> (octets: Int, messages: Int) {
+        let names = try FileManager.default.contentsOfDirectory(atPath: directory + "/new")
+        let sizes = names.map { name in
+            let facts = try? FileManager.default.attributesOfItem(
+                atPath: directory + "/new/" + name)
+            return (facts?[.size] as? NSNumber)?.intValue ?? 0
+        }
+        return (sizes.reduce(0, +), names.count)
+    }
+
+    private func file(_ content: Data, _ name: String) throws {
         let draft = directory + "/tmp/" + name
         guard FileManager.default.createFile(atPath: draft, contents: nil),
             let handle = FileHandle(forWritingAtPath: draft)

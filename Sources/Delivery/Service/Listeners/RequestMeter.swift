@@ -21,9 +21,12 @@ final class RequestMeter: Sendable {
             let now = ContinuousClock.now
             state.samples.removeAll { now - $0.at > Self.window }
             let times = state.samples.map(\.milliseconds).sorted()
-            return times.isEmpty ? 0 : times[min(times.count - 1, times.count * 95 / 100)]
+            return times.isEmpty ? 0 : times[Self.rank(of: times.count) - 1]
         }
     }
+
+    /// Nearest rank of the 95th percentile: the least that has 95 % at or below it; from 1.
+    static func rank(of count: Int) -> Int { (count * 95 + 99) / 100 }
 
     /// Measures a request.
     func measure<Result>(_ work: () async throws -> Result) async rethrows -> Result {

@@ -31,14 +31,19 @@ final class SMTPSession: ChannelInboundHandler {
     /// What the listener wants of it: fired into the pipeline.
     enum Wish: Sendable { case drain }
 
-    /// RFC 5321 §4.5.3.2.7: a server waits 5 minutes for the next command.
+    /// RFC 5321 §4.5.3.2.7: a server waits 5 minutes for the next command. A command counts when it is whole:
+    /// who sends an octet now and then is idle.
     static let idleLimit = TimeAmount.minutes(5)
+    /// From MAIL to the end of the message. What trickles in more slowly comes from nobody's mail system.
+    static let transactionLimit = TimeAmount.minutes(30)
 
     private let desk: any SMTPDesk
     private var server: SMTPServer
     private var peer = SMTPPeer()
     private var taken = 0
-    private var lastActivity = NIODeadline.now()
+    private var lastActivity = NIODeadline.uptimeNanoseconds(0)
+    /// When the transaction under way began.
+    private var begun: NIODeadline?
     private var watch: RepeatedTask?
     private let isDraining: Bool
 
@@ -51,7 +56,7 @@ final class SMTPSession: ChannelInboundHandler {
 
     func channelActive(context: ChannelHandlerContext) {
         peer.address = context.remoteAddress?.ipAddress.flatMap { IPAddress($0) }
-        lastActivity = .now()
+        lastActivity = context.eventLoop.now
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         watch = context.eventLoop.scheduleRepeatedTask(
             initialDelay: .seconds(10), delay: .seconds(10)
@@ -67,8 +72,11 @@ final class SMTPSession: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        lastActivity = .now()
-        perform(server.receive(Array(unwrapInboundIn(data).readableBytesView)), context)
+        let actions = server.receive(Array(unwrapInboundIn(data).readableBytesView))
+        let now = context.eventLoop.now
+        if !actions.isEmpty || server.isInContent { lastActivity = now }
+        perform(actions, context)
+        begun = server.isInTransaction ? begun ?? now : nil
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { readOn(context) }
@@ -127,7 +135,8 @@ final class SMTPSession: ChannelInboundHandler {
             let reply = await desk.accept(message, from: peer)
             loop.execute {
                 let (session, context) = bound.value
-                session.lastActivity = .now()
+                session.lastActivity = context.eventLoop.now
+                session.begun = nil
                 session.answer(reply, context)
                 session.readOn(context)
             }
@@ -139,7 +148,9 @@ final class SMTPSession: ChannelInboundHandler {
     }
 
     private func look(_ context: ChannelHandlerContext) {
-        guard NIODeadline.now() - lastActivity > Self.idleLimit, server.wantsInput else { return }
+        let now = context.eventLoop.now
+        let isSlow = begun.map { now - $0 > Self.transactionLimit } ?? false
+        guard now - lastActivity > Self.idleLimit || isSlow, server.wantsInput else { return }
         write(SMTPReply(421, "4.4.2 idle for too long").octets, context)
         context.flush()
         context.close(promise: nil)
