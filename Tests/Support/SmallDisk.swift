@@ -1,22 +1,25 @@
 import Foundation
 
 /// A file system of its own with little room, for what happens when a disk is full. It is mounted in a
-/// temporary directory and goes with the value. Needs root.
+/// directory that is given or temporary, and goes with the value. Needs root.
 public final class SmallDisk: Sendable {
     public let path: String
-    private let directory: TemporaryDirectory
 
     /// Whether this process may mount.
     public static var isPossible: Bool { geteuid() == 0 }
 
-    /// - Parameter kibibytes: room for files.
-    public init(kibibytes: Int) async throws {
-        directory = try TemporaryDirectory()
-        path = directory.file("disk")
+    private let directory: TemporaryDirectory?
+
+    /// - Parameters:
+    ///   - kibibytes: room for files.
+    ///   - path: a directory to be made; nil = a temporary one.
+    public init(kibibytes: Int, at path: String? = nil) async throws {
+        directory = path == nil ? try TemporaryDirectory() : nil
+        self.path = path ?? directory?.file("disk") ?? ""
         try FileManager.default.createDirectory(
-            atPath: path, withIntermediateDirectories: false)
+            atPath: self.path, withIntermediateDirectories: false)
         let mount = try await run([
-            "mount", "-t", "tmpfs", "-o", "size=\(kibibytes)k", "smurf-test", path,
+            "mount", "-t", "tmpfs", "-o", "size=\(kibibytes)k", "smurf-test", self.path,
         ])
         guard mount.status == 0 else { throw Failure("cannot mount: \(mount.errors)") }
     }

@@ -109,9 +109,8 @@ struct Deliveries: Sendable {
         let feedback = items.compactMap(RecipientFeedback.init)
         try await ledger.record(feedback, now: Int64(Date().timeIntervalSince1970))
         await monitor.note(
-            bounces: feedback.filter { $0.kind == .bounce }.count,
-            unsubscribes: feedback.filter { $0.kind == .unsubscribe || $0.kind == .complaint }.count
-        )
+            bounces: feedback.filter { $0.kind != .unsubscribe }.count,
+            unsubscribes: feedback.filter { $0.kind == .unsubscribe }.count)
     }
 }
 
