@@ -133,6 +133,22 @@ import Testing
         #expect(try await ledger.suppressions(limit: 9).map(\.address) == ["r1@mail.example"])
     }
 
+    @Test func anImportHasNoBrakes() async throws {
+        let ledger = try open()
+        let id = try await ledger.beginImport(
+            template: [], fields: [],
+            identity: MailingIdentity(name: "new", bounceDomain: "b.x", date: 0, tokenExpiryDay: 0),
+            now: 1)
+        await #expect(throws: LedgerError.self) { try await ledger.pause(id) }
+        await #expect(throws: LedgerError.self) { try await ledger.resume(id) }
+        await #expect(throws: LedgerError.self) { try await ledger.cancel(id) }
+        #expect(try await ledger.claim(for: "s01", limit: 1, now: 2) == nil)
+        #expect(try await ledger.finishImport(mailing: id, rows: 0).state == .finished)
+        await #expect(throws: LedgerError.self) {
+            try await ledger.appendImport(mailing: id, rows: [])
+        }
+    }
+
     @Test func brakesHold() async throws {
         let ledger = try open()
         let id = try await imported(ledger, 4)

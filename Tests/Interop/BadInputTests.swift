@@ -163,6 +163,49 @@ import Testing
         }
     }
 
+    /// SIGHUP reads policy and zone anew, both or neither: a mistake in one is said and changes nothing.
+    @Test(.timeLimit(.minutes(2)))
+    func aReloadIsAllOrNothing() async throws {
+        let fixture = try ControlNodeFixture()
+        let node = try await fixture.start()
+        let policy = try String(
+            contentsOfFile: fixture.directory.file("policy.yml"), encoding: .utf8)
+        let zone = try String(
+            contentsOfFile: fixture.directory.file("static.zone"), encoding: .utf8)
+        let members = try await fixture.members("web")
+        #expect(!members.isEmpty)
+        let mistakes: [(String, String, String)] = [
+            ("static.zone", zone + "web IN CNAME ns1\n", "web"),
+            ("static.zone", zone + "s01 IN A 127.0.0.9\n", "s01"),
+            ("static.zone", zone + "x IN A 1.2.3\n", "static.zone:"),
+            ("policy.yml", policy.replacing("min: 2", with: "min: two"), "policy.yml:"),
+            (
+                "policy.yml", policy.replacing("smurf.example.test", with: "other.test"),
+                "other.test"
+            ),
+            ("policy.yml", "", "policy.yml"),
+        ]
+        for (index, (file, text, said)) in mistakes.enumerated() {
+            try fixture.directory.write("policy.yml", policy)
+            try fixture.directory.write("static.zone", zone)
+            try fixture.directory.write(file, text)
+            let before = node.log.count
+            node.signal(SIGHUP)
+            try await eventually("mistake \(index) is said") {
+                node.log.dropFirst(before).contains("stay as they were")
+            }
+            #expect(node.log.dropFirst(before).contains(said), "\(node.log.dropFirst(before))")
+            #expect(Set(try await fixture.members("web")) == Set(members))
+        }
+        try fixture.directory.write("policy.yml", policy)
+        try fixture.directory.write("static.zone", zone + "fresh IN A 127.0.0.9\n")
+        node.signal(SIGHUP)
+        try await eventually("the new record is answered") {
+            try await fixture.members("fresh") == ["127.0.0.9"]
+        }
+        #expect(await node.stop() == 0)
+    }
+
     @Test func operatorsMistakesChangeNothing() async throws {
         let fixture = try ControlNodeFixture()
         let node = try await fixture.start()

@@ -2,6 +2,7 @@ import ArgumentParser
 import Delivery
 import Farm
 import Foundation
+import UnixSignals
 
 /// `smurf agent`: one machine of the farm. It asks a control node what to be and is just that.
 struct AgentCommand: AsyncParsableCommand {
@@ -60,6 +61,7 @@ struct AgentCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let ends = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try DataDirectory.prepare(data)
         let lock: DataDirectoryLock
         let agent: SmurfAgent
@@ -71,7 +73,7 @@ struct AgentCommand: AsyncParsableCommand {
         }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await agent.run() }
-            await Signals.wait(for: [SIGTERM, SIGINT])
+            for await _ in ends { break }
             group.cancelAll()
         }
         withExtendedLifetime(lock) {}

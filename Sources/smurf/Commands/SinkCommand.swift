@@ -1,9 +1,9 @@
 import ArgumentParser
 import Delivery
-import Dispatch
 import Foundation
 import Sink
 import Synchronization
+import UnixSignals
 
 /// `smurf sink`: a receiver for trials.
 struct SinkCommand: AsyncParsableCommand {
@@ -72,7 +72,7 @@ struct SinkCommand: AsyncParsableCommand {
         if let dns = answers.dns {
             configuration.upstream = .forward([.init(address: dns.address, port: dns.port)])
         }
-        let ending = Ending()
+        let ending = await Ending()
         let sink: Sink
         do {
             sink = try Sink(configuration)
@@ -266,22 +266,19 @@ private struct SinkProgress {
 }
 
 /// How often this process was asked to end by SIGTERM or SIGINT.
-final class Ending: @unchecked Sendable {
-    // @unchecked: the sources are only kept alive here.
+final class Ending: Sendable {
     private final class Counter: Sendable { let value = Atomic(0) }
-    private let sources: [any DispatchSourceSignal]
     private let asked = Counter()
+    private let watch: Task<Void, Never>
 
-    init() {
-        let asked = self.asked
-        sources = [SIGTERM, SIGINT].map { number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { asked.value.add(1, ordering: .relaxed) }
-            source.resume()
-            return source
+    init() async {
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        watch = Task { [asked] in
+            for await _ in signals { asked.value.add(1, ordering: .relaxed) }
         }
     }
+
+    deinit { watch.cancel() }
 
     var count: Int { asked.value.load(ordering: .relaxed) }
     var isAsked: Bool { count > 0 }

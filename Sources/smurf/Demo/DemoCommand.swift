@@ -4,6 +4,7 @@ import FarmProtocol
 import Foundation
 import RoleSchedulerCore
 import SwiftProtobuf
+import UnixSignals
 
 /// `smurf demo`: the whole idea on one machine, with real processes, sockets and mail.
 struct DemoCommand: AsyncParsableCommand {
@@ -56,10 +57,9 @@ struct DemoCommand: AsyncParsableCommand {
             data ?? FileManager.default.temporaryDirectory.path + "/smurf-demo-\(getpid())"
         let farm = try DemoFarm(directory: directory, machines: machines)
         print("data and logs: \(directory)")
+        let ends = await UnixSignalsSequence(trapping: .sigint, .sigterm)
         let work = Task { try await play(farm, sources) }
-        let interrupt = Task {
-            if await Signals.wait(for: [SIGINT, SIGTERM]) { work.cancel() }
-        }
+        let interrupt = Task { for await _ in ends { work.cancel() } }
         let result = await work.result
         interrupt.cancel()
         await farm.stop()

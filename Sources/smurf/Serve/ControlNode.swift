@@ -1,7 +1,6 @@
 import ArgumentParser
 import AuthDNS
 import Delivery
-import Dispatch
 import Farm
 import FarmProtocol
 import Foundation
@@ -10,6 +9,7 @@ import GRPCNIOTransportHTTP2
 import Logging
 import RoleScheduler
 import RoleSchedulerCore
+import UnixSignals
 
 /// A control node: the parts of the farm that know the whole of it, wired together. What it wires has
 /// its own rooms; nothing here decides anything.
@@ -55,6 +55,11 @@ final class ControlNode: Sendable {
         let socket = dataDirectory + "/control.sock"
         try? FileManager.default.removeItem(atPath: socket)
         defer { try? FileManager.default.removeItem(atPath: socket) }
+        // Trapped before anything is served, for good: a signal that comes while another is dealt with waits.
+        let signals = await (
+            end: UnixSignalsSequence(trapping: .sigterm, .sigint),
+            reload: UnixSignalsSequence(trapping: .sighup)
+        )
         let servers = [
             (operatorServer(socket), "the operator's socket \(socket)"),
             (agentServer(), "agents on \(agents)"),
@@ -71,6 +76,10 @@ final class ControlNode: Sendable {
                     }
                 }
                 addWork(to: &group)
+                group.addTask { for await _ in signals.end { return } }
+                group.addTask { [self] in
+                    for await _ in signals.reload { await reload() }
+                }
                 defer { nameServer.stop() }
                 try await group.next()
             } catch let error as ControlNodeError {
@@ -82,7 +91,6 @@ final class ControlNode: Sendable {
     }
 
     private func addWork(to group: inout ThrowingTaskGroup<Void, any Error>) {
-        group.addTask { await Signals.wait(for: [SIGTERM, SIGINT]) }
         nameServer.start()
         for endpoint in nameServer.endpoints {
             logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")
@@ -93,7 +101,6 @@ final class ControlNode: Sendable {
             }
         }
         group.addTask { [deliveries, scheduler] in try await deliveries.run(scheduler) }
-        group.addTask { [self] in await reloadOnHangup() }
     }
 
     private typealias Server = GRPCServer<HTTP2ServerTransport.Posix>
@@ -148,19 +155,16 @@ final class ControlNode: Sendable {
     }
 
     /// SIGHUP: both files anew, all or nothing.
-    private func reloadOnHangup() async {
-        while !Task.isCancelled {
-            guard await Signals.wait(for: [SIGHUP]) else { return }
-            do {
-                let fresh = try sources.reread()
-                let server = nameServer
-                try await ControlNode.offPool { _ = try server.reload(fresh.zone) }
-                await scheduler.replacePolicy(fresh.policy)
-                await deliveries.follow(fresh.policy)
-                logger.notice("policy and zone were read anew")
-            } catch {
-                logger.error("policy and zone stay as they were: \(error)")
-            }
+    private func reload() async {
+        do {
+            let fresh = try sources.reread()
+            let server = nameServer
+            try await ControlNode.offPool { _ = try server.reload(fresh.zone) }
+            await scheduler.replacePolicy(fresh.policy)
+            await deliveries.follow(fresh.policy)
+            logger.notice("policy and zone were read anew")
+        } catch {
+            logger.error("policy and zone stay as they were: \(error)")
         }
     }
 }
@@ -168,23 +172,4 @@ final class ControlNode: Sendable {
 /// Why a control node ended by itself.
 struct ControlNodeError: Error, CustomStringConvertible {
     let description: String
-}
-
-/// Signals of the operating system, awaited.
-enum Signals {
-    /// - Returns: true when one of them came, false when the task was cancelled.
-    @discardableResult
-    static func wait(for numbers: [Int32]) async -> Bool {
-        let (arrivals, continuation) = AsyncStream.makeStream(of: Void.self)
-        let watchers = numbers.map { number in
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler { continuation.yield() }
-            source.activate()
-            return source
-        }
-        defer { watchers.forEach { $0.cancel() } }
-        for await _ in arrivals { return true }
-        return false
-    }
 }
