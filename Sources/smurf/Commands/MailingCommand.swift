@@ -19,7 +19,8 @@ struct MailingCommand: AsyncParsableCommand {
         @OptionGroup var options: MailingOptions
 
         func run() throws {
-            let mailing = try options.checked()
+            let mailing = try options.checked(
+                bar: Report.isTerminal ? ProgressBar(after: .seconds(1)) : nil)
             for text in mailing.warnings + mailing.problems { Report.note(text) }
             print(
                 "\(mailing.count) rows render, \(mailing.problems.count) do not; "
@@ -95,7 +96,7 @@ struct MailingOptions: ParsableArguments {
     @Option(help: "Date of every message, in unix seconds; by default now.") var date: Int64?
 
     func checked(
-        _ visit: (RowBatch.Row, [UInt8]) -> Void = { _, _ in }
+        bar: ProgressBar? = nil, _ visit: (RowBatch.Row, [UInt8]) -> Void = { _, _ in }
     ) throws -> CheckedMailing {
         if let fault = MailingIdentity.fault(inUnsubscribeBase: unsubscribeBase) {
             throw Report.failure("--unsubscribe-base \(fault)", status: Report.badInput)
@@ -106,7 +107,8 @@ struct MailingOptions: ParsableArguments {
             unsubscribeBase: unsubscribeBase, date: now,
             tokenExpiryDay: UInt16(clamping: now / 86_400 + 60))
         return try CheckedMailing(
-            template: template, recipients: recipients, identity: identity, visit: visit)
+            template: template, recipients: recipients, identity: identity, bar: bar,
+            visit: visit)
     }
 }
 

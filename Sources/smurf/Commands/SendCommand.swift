@@ -46,7 +46,8 @@ struct SendCommand: AsyncParsableCommand {
     /// Checks every row and hands the mailing to the control node, which sends it from then on.
     func handOver() async throws -> Smurffarm_V1_MailingView {
         let mailing = try CheckedMailing(
-            template: template, recipients: recipients, identity: trialIdentity)
+            template: template, recipients: recipients, identity: trialIdentity,
+            bar: json ? nil : ProgressBar(after: .seconds(1)))
         try report(mailing)
         return try await submit(mailing)
     }

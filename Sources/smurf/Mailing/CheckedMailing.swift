@@ -21,12 +21,14 @@ struct CheckedMailing {
     private static let batchSize = 500
     private static let token = [UInt8](repeating: 0x61, count: TokenMint.length)
 
-    /// - Parameter visit: called with each good row, its number and its rendered message.
+    /// - Parameters:
+    ///   - bar: shows how far it is, when there is much to do.
+    ///   - visit: called with each good row, its number and its rendered message.
     /// - Throws: after a note on standard error, when a file cannot be read, the template does not
     ///   compile, or the table cannot be read at all.
     init(
         template path: String, recipients: String, identity: MailingIdentity,
-        visit: (RowBatch.Row, [UInt8]) -> Void = { _, _ in }
+        bar: ProgressBar? = nil, visit: (RowBatch.Row, [UInt8]) -> Void = { _, _ in }
     ) throws {
         source = try CheckedMailing.read(path)
         var table = try TablePieces(recipients)
@@ -44,6 +46,7 @@ struct CheckedMailing {
         }
         warnings = template.warnings.map { "\(path):\($0.line):\($0.column): warning: \($0.text)" }
         var message: [UInt8] = []
+        var bar = bar
         repeat {
             for event in events {
                 switch event {
@@ -52,8 +55,10 @@ struct CheckedMailing {
                 case .row(let row): take(row, recipients, &message, visit)
                 }
             }
+            bar?.show(fraction: table.fraction, "checked \(count) rows")
             events = try table.next() ?? []
         } while !events.isEmpty || !table.isAtEnd
+        bar?.finish()
     }
 
     private mutating func take(
@@ -93,9 +98,10 @@ struct CheckedMailing {
 
 /// The table of recipients, read in pieces: the rows of a million are never all there at once.
 private struct TablePieces {
-    private static let size = 1 << 16
+    private static let pieceSize = 1 << 16
 
     private let path: String
+    private let size: Int
     private var rest: ArraySlice<UInt8>
     private var reader = RecipientTable()
     private(set) var isAtEnd = false
@@ -103,14 +109,18 @@ private struct TablePieces {
     init(_ path: String) throws {
         self.path = path
         rest = try CheckedMailing.read(path)[...]
+        size = rest.count
     }
+
+    /// How much of it was read, 0…1.
+    var fraction: Double { size == 0 ? 1 : 1 - Double(rest.count) / Double(size) }
 
     /// - Returns: what the next piece holds, perhaps nothing; nil after the last.
     /// - Throws: after a note on standard error, when the rest of the table cannot be read.
     mutating func next() throws -> [RecipientTable.Event]? {
         if isAtEnd { return nil }
-        let piece = rest.prefix(Self.size)
-        rest = rest.dropFirst(Self.size)
+        let piece = rest.prefix(Self.pieceSize)
+        rest = rest.dropFirst(Self.pieceSize)
         var events = reader.feed(piece)
         if rest.isEmpty {
             events += reader.finish()

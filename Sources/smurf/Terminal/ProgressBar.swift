@@ -3,12 +3,20 @@
 struct ProgressBar {
     private let terminal: Bool
     private let plainEvery: Duration
-    private var lastPlain: ContinuousClock.Instant?
+    /// Nothing is shown before: short work needs no bar.
+    private let begin: ContinuousClock.Instant
+    private var last: ContinuousClock.Instant?
 
-    /// - Parameter plainEvery: least time between two lines when standard output is no terminal.
-    init(terminal: Bool = Report.isTerminal, plainEvery: Duration = .seconds(5)) {
+    /// - Parameters:
+    ///   - delay: how long the work may take without a bar.
+    ///   - plainEvery: least time between two lines when standard output is no terminal.
+    init(
+        terminal: Bool = Report.isTerminal, after delay: Duration = .zero,
+        plainEvery: Duration = .seconds(5)
+    ) {
         self.terminal = terminal
         self.plainEvery = plainEvery
+        begin = .now + delay
     }
 
     /// Shows the state of the work.
@@ -16,19 +24,20 @@ struct ProgressBar {
     ///   - fraction: 0…1 of it is done.
     ///   - text: what stands beside the bar.
     mutating func show(fraction: Double, _ text: String) {
+        let now = ContinuousClock.now
+        if now < begin { return }
+        if !terminal, let last, now - last < plainEvery { return }
+        last = now
         if terminal {
             Report.paint("\r\u{1B}[2K" + ProgressBar.bar(fraction) + " " + text)
             return
         }
-        let now = ContinuousClock.now
-        if let lastPlain, now - lastPlain < plainEvery { return }
-        lastPlain = now
         Report.paint("\(Int(fraction * 100)) % \(text)\n")
     }
 
     /// Leaves the line as it is and goes to the next.
     func finish() {
-        if terminal { Report.paint("\n") }
+        if terminal, last != nil { Report.paint("\n") }
     }
 
     static func bar(_ fraction: Double, width: Int = 24) -> String {
