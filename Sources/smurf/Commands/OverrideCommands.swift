@@ -11,6 +11,10 @@ struct OverrideOptions: ParsableArguments {
     var duration: HumanDuration = HumanDuration(seconds: 3600)
     @Option(help: "Why; kept in the history.") var reason: String
 
+    func validate() throws {
+        guard duration.seconds > 0 else { throw ValidationError("--for needs a length of time") }
+    }
+
     func send(
         _ action: Smurffarm_V1_OverrideRequest.Action, smurf: String, role: String = ""
     ) async throws {
@@ -36,23 +40,6 @@ extension OverrideOptions {
             throw Report.failure("--reason: \(error)", status: Report.badInput)
         }
     }
-}
-
-/// A length of time as people write it: a number with s, m, h or d.
-struct HumanDuration: ExpressibleByArgument {
-    let seconds: Double
-
-    init(seconds: Double) { self.seconds = seconds }
-
-    init?(argument: String) {
-        let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
-        guard let unit = argument.last.flatMap({ units[$0] }),
-            let number = Double(argument.dropLast()), number > 0, number * unit < 366 * 86400
-        else { return nil }
-        seconds = number * unit
-    }
-
-    var defaultValueDescription: String { spoken(seconds: seconds) }
 }
 
 /// `smurf move`: an operator's word against the scheduler's, with an end.

@@ -37,6 +37,12 @@ struct SendCommand: AsyncParsableCommand {
     @Flag(help: "Print the final state as JSON.") var json = false
     @OptionGroup var control: ControlConnection
 
+    func validate() throws {
+        if let within, within.seconds == 0 {
+            throw ValidationError("--within needs a length of time")
+        }
+    }
+
     func run() async throws {
         let view = try await handOver()
         guard wait else { return try finish(view) }

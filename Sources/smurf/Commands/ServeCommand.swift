@@ -52,6 +52,7 @@ struct ServeCommand: AsyncParsableCommand {
         guard (1...3650).contains(tokenDays) else {
             throw ValidationError("--token-days \(tokenDays): give 1 to 3650")
         }
+        guard lease.seconds >= 1 else { throw ValidationError("--lease: give 1s or more") }
         guard agents.address.isLoopback || identity.certificate != nil else {
             throw ValidationError(
                 "--agents \(agents) is beyond loopback: give --tls-cert, --tls-key and --tls-ca")

@@ -175,31 +175,6 @@ struct Share: ExpressibleByArgument, CustomStringConvertible, Sendable {
     var defaultValueDescription: String { description }
 }
 
-/// A length of time, given as "500ms", "2s", "3m" or seconds alone.
-struct Lag: ExpressibleByArgument, CustomStringConvertible, Sendable {
-    let seconds: Double
-
-    init(_ seconds: Double) { self.seconds = seconds }
-
-    init?(argument: String) {
-        let unit = argument.drop { $0.isNumber || $0 == "." }
-        let factor: Double
-        switch unit {
-        case "ms": factor = 0.001
-        case "s", "": factor = 1
-        case "m": factor = 60
-        default: return nil
-        }
-        guard let number = Double(argument.dropLast(unit.count)) else { return nil }
-        guard (0...86_400).contains(number * factor) else { return nil }
-        seconds = number * factor
-    }
-
-    var duration: Duration { .seconds(seconds) }
-    var description: String { seconds < 1 ? "\(Int(seconds * 1000))ms" : "\(seconds)s" }
-    var defaultValueDescription: String { description }
-}
-
 /// What recipients do with what they get.
 struct AnswerOptions: ParsableArguments {
     @Option(help: "Share of recipients whose mail is returned, as in 2%.") var bounce = Share(0)
@@ -207,8 +182,9 @@ struct AnswerOptions: ParsableArguments {
     var unsubscribe = Share(0)
     @Option(help: "Share of recipients whose scanner visits the link; must change nothing.")
     var prefetch = Share(0)
-    @Option(help: "Mean time until a bounce; exponential.") var bounceLag = Lag(2)
-    @Option(help: "Mean time until a click; exponential.") var clickLag = Lag(5)
+    @Option(help: "Mean time until a bounce; exponential.") var bounceLag = HumanDuration(
+        seconds: 2)
+    @Option(help: "Mean time until a click; exponential.") var clickLag = HumanDuration(seconds: 5)
     @Option(help: "Name server or resolver to ask (default: those of this machine).")
     var dns: Endpoint?
     @Option(help: "Port of mail exchangers.") var mxPort: UInt16 = 25
@@ -216,8 +192,10 @@ struct AnswerOptions: ParsableArguments {
     var webPort: UInt16?
     @Option(help: "Bounces that are sent, and links that are followed, at the same time.")
     var workers = 6
-    @Option(help: "How long an answer is tried before it is given up.") var patience = Lag(300)
-    @Option(help: "How long to wait at the end for what is still to be done.") var linger = Lag(60)
+    @Option(help: "How long an answer is tried before it is given up.") var patience =
+        HumanDuration(seconds: 300)
+    @Option(help: "How long to wait at the end for what is still to be done.") var linger =
+        HumanDuration(seconds: 60)
 
     func validate() throws {
         guard (1...64).contains(workers) else { throw ValidationError("--workers takes 1 to 64") }
