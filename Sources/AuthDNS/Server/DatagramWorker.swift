@@ -81,14 +81,15 @@ import Synchronization
                 socket, incoming, UInt32(DatagramWorker.batch), Int32(MSG_WAITFORONE), nil)
             guard received > 0 else { continue }
             view.refresh(published)
-            send(answer(Int(received), view.image))
+            send(answer(Int(received), view.image, view.settings))
         }
     }
 
     /// Answers the first `count` queries of the batch.
     /// - Returns: how many replies stand ready in `outgoing`.
-    private func answer(_ count: Int, _ image: ZoneImage) -> Int {
+    private func answer(_ count: Int, _ image: ZoneImage, _ settings: AnswerSettings) -> Int {
         var ready = 0
+        let now = Clock.unixSeconds()
         for index in 0..<count {
             // Safe: `index` is below the batch's size and msg_len at most `queryRoom`.
             let query = unsafe Span(
@@ -98,11 +99,15 @@ import Synchronization
             var reply = unsafe MutableSpan(
                 _unsafeStart: start, count: DatagramWorker.replyRoom)
             random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            let context = QueryContext(transport: .udp, random: random ^ random >> 31)
-            let length = respond(to: query, context: context, from: image, into: &reply)
-            counters.note(length: length, flags: reply[2], codeOctet: reply[3])
-            guard length > 0 else { continue }
-            unsafe vectors[DatagramWorker.batch + ready] = iovec(iov_base: start, iov_len: length)
+            let context = QueryContext(
+                transport: .udp, random: random ^ random >> 31,
+                client: unsafe Socket.address(of: names + index), unixTime: now)
+            let outcome = respond(
+                to: query, context: context, settings: settings, from: image, into: &reply)
+            counters.note(outcome)
+            guard outcome.length > 0 else { continue }
+            unsafe vectors[DatagramWorker.batch + ready] = iovec(
+                iov_base: start, iov_len: outcome.length)
             unsafe outgoing[ready].msg_hdr.msg_name = incoming[index].msg_hdr.msg_name
             unsafe outgoing[ready].msg_hdr.msg_namelen = incoming[index].msg_hdr.msg_namelen
             ready += 1
@@ -129,4 +134,21 @@ final class StopFlag: Sendable {
     private let flag = Atomic<Bool>(false)
     var isSet: Bool { flag.load(ordering: .relaxed) }
     func set() { flag.store(true, ordering: .relaxed) }
+}
+
+/// The clocks that threads read once for many queries.
+enum Clock {
+    /// Seconds since 1970 modulo 2^32.
+    static func unixSeconds() -> UInt32 {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_REALTIME_COARSE, &time)
+        return UInt32(truncatingIfNeeded: time.tv_sec)
+    }
+
+    /// Milliseconds of a clock that is never set.
+    static func milliseconds() -> Int {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_MONOTONIC_COARSE, &time)
+        return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+    }
 }
