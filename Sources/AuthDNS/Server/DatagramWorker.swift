@@ -18,6 +18,7 @@ import Synchronization
     private let published: PublishedImage
     private let stopping: StopFlag
     private var random: UInt64
+    private var limiter: RateLimiter?
     private let queries: UnsafeMutablePointer<UInt8>
     private let replies: UnsafeMutablePointer<UInt8>
     private let names: UnsafeMutablePointer<sockaddr_storage>
@@ -25,9 +26,12 @@ import Synchronization
     private let outgoing: UnsafeMutablePointer<mmsghdr>
     private let vectors: UnsafeMutablePointer<iovec>
 
-    /// - Parameter socket: stays the caller's to close, after `run` has returned.
-    init(socket: Int32, published: PublishedImage, stopping: StopFlag) {
+    /// - Parameters:
+    ///   - socket: stays the caller's to close, after `run` has returned.
+    ///   - limit: nil for none.
+    init(socket: Int32, published: PublishedImage, stopping: StopFlag, limit: RateLimit?) {
         self.socket = socket
+        limiter = limit.map { RateLimiter($0, seed: .random(in: 0...UInt64.max)) }
         self.published = published
         self.stopping = stopping
         random = UInt64.random(in: 1...UInt64.max)
@@ -89,7 +93,9 @@ import Synchronization
     /// - Returns: how many replies stand ready in `outgoing`.
     private func answer(_ count: Int, _ image: ZoneImage, _ settings: AnswerSettings) -> Int {
         var ready = 0
-        let now = Clock.unixSeconds()
+        let now = (
+            unix: Clock.unixSeconds(), monotonic: UInt32(truncatingIfNeeded: Clock.milliseconds())
+        )
         for index in 0..<count {
             // Safe: `index` is below the batch's size and msg_len at most `queryRoom`.
             let query = unsafe Span(
@@ -101,10 +107,11 @@ import Synchronization
             random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             let context = QueryContext(
                 transport: .udp, random: random ^ random >> 31,
-                client: unsafe Socket.address(of: names + index), unixTime: now)
-            let outcome = respond(
+                client: unsafe Socket.address(of: names + index), unixTime: now.unix)
+            var outcome = respond(
                 to: query, context: context, settings: settings, from: image, into: &reply)
-            counters.note(outcome)
+            limit(&outcome, query, context, settings, image, now.monotonic, &reply)
+            counters.note(outcome, from: context.client)
             guard outcome.length > 0 else { continue }
             unsafe vectors[DatagramWorker.batch + ready] = iovec(
                 iov_base: start, iov_len: outcome.length)
@@ -113,6 +120,29 @@ import Synchronization
             ready += 1
         }
         return ready
+    }
+
+    /// Takes a reply back that its asker must not have, or puts a shorter one in its place.
+    private func limit(
+        _ outcome: inout Outcome, _ query: Span<UInt8>, _ context: QueryContext,
+        _ settings: AnswerSettings, _ image: ZoneImage, _ now: UInt32,
+        _ reply: inout MutableSpan<UInt8>
+    ) {
+        guard outcome.length > 0, let client = context.client,
+            let verdict = limiter?.judge(outcome, to: client, now: now)
+        else { return }
+        switch verdict {
+        case .send: return
+        case .drop:
+            counters.add(.limitDropped)
+            outcome.length = 0
+        case .truncate:
+            counters.add(.limitTruncated)
+            var limited = context
+            limited.isLimited = true
+            outcome = respond(
+                to: query, context: limited, settings: settings, from: image, into: &reply)
+        }
     }
 
     private func send(_ count: Int) {

@@ -45,7 +45,9 @@ public final class NameServer: Sendable {
         sockets = try NameServer.bind(configuration)
         let (published, stopping) = (published, stopping)
         datagramWorkers = sockets.filter { $0.kind == .datagram }.map {
-            DatagramWorker(socket: $0.socket.descriptor, published: published, stopping: stopping)
+            DatagramWorker(
+                socket: $0.socket.descriptor, published: published, stopping: stopping,
+                limit: configuration.settings.rateLimit)
         }
         streamWorker = StreamWorker(
             listeners: sockets.filter { $0.kind == .stream }.map { $0.socket.descriptor },
@@ -211,12 +213,15 @@ public final class NameServer: Sendable {
     /// What is served.
     public var image: ZoneImage { published.current }
 
-    /// What has been counted since the start.
+    /// What has been counted since the start. It is put together when asked for; answering never waits.
     public var counters: NameServerCounters {
-        var sum = NameServerCounters()
-        for worker in datagramWorkers { worker.counters.add(to: &sum, isTCP: false) }
-        streamWorker.counters.add(to: &sum, isTCP: true)
-        return sum
+        countersByThread.reduce(into: NameServerCounters()) { $0 += $1 }
+    }
+
+    /// What each thread has counted: those of UDP, in the order of addresses, then that of TCP.
+    public var countersByThread: [NameServerCounters] {
+        datagramWorkers.map { $0.counters.counted(isTCP: false) }
+            + [streamWorker.counters.counted(isTCP: true)]
     }
 
     /// Addresses and ports that are answered on, as bound.

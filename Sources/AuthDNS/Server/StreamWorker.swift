@@ -126,6 +126,7 @@ final class StreamWorker: @unchecked Sendable {
             guard connections.count < limits.connections,
                 perClient[client, default: 0] < limits.perClient
             else {
+                counters.add(.connectionsRefused)
                 close(descriptor)
                 continue
             }
@@ -133,6 +134,7 @@ final class StreamWorker: @unchecked Sendable {
             _ = unsafe setsockopt(
                 descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one,
                 socklen_t(MemoryLayout<Int32>.size))
+            counters.add(.connections)
             perClient[client, default: 0] += 1
             connections[descriptor] = StreamConnection(client: client, now: seconds())
             watch(poll, descriptor, EPOLL_CTL_ADD, EPOLLIN.rawValue)
@@ -178,7 +180,7 @@ final class StreamWorker: @unchecked Sendable {
             to: query.span, context: context, settings: view.settings, from: view.image,
             into: &space)
         let length = outcome.length
-        counters.note(outcome)
+        counters.note(outcome, from: connection.client)
         guard length > 0 else { return }
         connection.unsent += [UInt8(length >> 8), UInt8(length & 255)]
         connection.unsent += reply[..<length]
