@@ -27,15 +27,30 @@ enum Packets {
 
     static func octets(_ value: UInt16) -> [UInt8] { [UInt8(value >> 8), UInt8(value & 255)] }
 
+    /// One option of an OPT record.
+    static func option(_ code: UInt16, _ data: [UInt8] = []) -> [UInt8] {
+        octets(code) + octets(UInt16(data.count)) + data
+    }
+
     static func ask(
         _ image: ZoneImage, _ message: [UInt8], _ transport: QueryContext.Transport = .udp,
         random: UInt64 = 0x1234_5678_9ABC_DEF1, room: Int = 65_535
     ) -> [UInt8] {
+        ask(
+            image, message, QueryContext(transport: transport, random: random),
+            settings: AnswerSettings(), room: room
+        ).0
+    }
+
+    static func ask(
+        _ image: ZoneImage, _ message: [UInt8], _ context: QueryContext, settings: AnswerSettings,
+        room: Int = 65_535
+    ) -> ([UInt8], Outcome) {
         var buffer = [UInt8](repeating: 0xEE, count: room)
         var space = buffer.mutableSpan
-        let context = QueryContext(transport: transport, random: random)
-        let length = respond(to: message.span, context: context, from: image, into: &space)
-        return Array(buffer[..<length])
+        let outcome = respond(
+            to: message.span, context: context, settings: settings, from: image, into: &space)
+        return (Array(buffer[..<outcome.length]), outcome)
     }
 }
 
@@ -59,6 +74,21 @@ struct Decoded {
 
     var code: Int { Int(flags & 15) | (opt.map { Int($0.ttl >> 24) << 4 } ?? 0) }
     var isTruncated: Bool { flags & 0x0200 != 0 }
+    /// Options of the OPT record in their order.
+    var options: [(code: UInt16, data: [UInt8])] {
+        var rest = (opt?.data ?? [])[...]
+        var found: [(UInt16, [UInt8])] = []
+        while rest.count >= 4 {
+            let head = Array(rest.prefix(4))
+            let length = Int(head[2]) << 8 | Int(head[3])
+            found.append(
+                (UInt16(head[0]) << 8 | UInt16(head[1]), Array(rest.dropFirst(4).prefix(length))))
+            rest = rest.dropFirst(4 + length)
+        }
+        return found
+    }
+
+    func option(_ code: UInt16) -> [UInt8]? { options.first { $0.code == code }?.data }
     var isAuthoritative: Bool { flags & 0x0400 != 0 }
     var answers: [Record] { sections[0] }
 

@@ -136,10 +136,6 @@ import Testing
         #expect(try reply(nil).opt == nil)
         #expect(try reply(Packets.opt(version: 1)).code == 16)
         #expect(try reply(Packets.opt(dnssec: true)).opt?.ttl == 0x8000)
-        #expect(try reply(Packets.opt(options: [0, 99, 0, 1, 7])).opt?.data == [])
-        var twice = Packets.query("f.test", .ns, edns: Packets.opt() + Packets.opt())
-        twice[11] = 2
-        #expect(try #require(Decoded(Packets.ask(image, twice))).code == 1)
     }
 
     @Test func headersThatAreNoQuery() throws {

@@ -59,13 +59,19 @@ final class LoopbackClient {
 
 /// Queries in wire form.
 enum Question {
-    static func bytes(_ name: String, _ type: UInt8, id: UInt16 = 1) -> [UInt8] {
+    /// - Parameter options: of an OPT record; nil for none.
+    static func bytes(
+        _ name: String, _ type: UInt8, id: UInt16 = 1, options: [UInt8]? = nil
+    ) -> [UInt8] {
         var message: [UInt8] = [UInt8(id >> 8), UInt8(id & 255), 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]
         for label in name.split(separator: ".") {
             message.append(UInt8(label.utf8.count))
             message += Array(label.utf8)
         }
-        return message + [0, 0, type, 0, 1]
+        message += [0, 0, type, 0, 1]
+        guard let options else { return message }
+        message[11] = 1
+        return message + [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, UInt8(options.count)] + options
     }
 
     static func framed(_ message: [UInt8]) -> [UInt8] {

@@ -54,8 +54,8 @@ final class ControlNodeFixture: Sendable {
     }
 
     /// Starts the node and waits until both roles are answered.
-    func start() async throws -> Daemon {
-        let node = try Daemon("serve", arguments(), directory: directory)
+    func start(_ changes: [String: String] = [:]) async throws -> Daemon {
+        let node = try Daemon("serve", arguments(changes), directory: directory)
         try await node.ready {
             let web = try await self.members("web")
             let out = try await self.members("smtp-out")

@@ -25,12 +25,17 @@ import Testing
         (["web", "A", "+noedns"], "ANSWER: 2"),
         (["web", "A", "+opcode=15"], "status: NOTIMP"),
         (["web", "AXFR"], "Transfer failed"),
+        (["web", "A", "+nsid"], "(\"ns-a\")"),
+        (["web", "A", "+cookie"], "(good)"),
+        (["web", "A", "+cookie=0102030405060708", "+tcp", "+keepalive"], "TCP KEEPALIVE: 20.0"),
+        (["web", "A", "+ednsopt=19"], "OPT=19: 03 00"),
+        (["web", "TYPE250"], "EDE: 21 (Not Supported)"),
     ]
 
     @Test(.timeLimit(.minutes(2)))
     func readsOurAnswers() async throws {
         let fixture = try ControlNodeFixture()
-        let node = try await fixture.start()
+        let node = try await fixture.start(["--nsid": "ns-a"])
         for (words, said) in DigTests.questions {
             let reply = try await Dig.full(
                 words[0] + ".smurf.example.test", words[1], at: "127.0.0.1", port: fixture.dnsPort,
@@ -41,6 +46,7 @@ import Testing
         let outside = try await Dig.full(
             "example.org", "A", at: "127.0.0.1", port: fixture.dnsPort)
         #expect(outside.contains("status: REFUSED"))
+        #expect(outside.contains("EDE: 20 (Not Authoritative)"))
         #expect(await node.stop() == 0)
     }
 

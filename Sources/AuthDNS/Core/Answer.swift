@@ -8,21 +8,17 @@ extension ZoneImage {
         _ query: Span<UInt8>, _ facts: Query, _ reply: inout Reply,
         _ response: inout MutableSpan<UInt8>
     ) {
-        if facts.version > 0 {
-            reply.code = .badVersion
-            return
-        }
         let name = query.extracting(12..<(12 + facts.nameLength))
-        guard facts.recordClass == 1, isWithinApex(name),
-            facts.type != .axfr, facts.type != .ixfr
-        else {
-            reply.code = .refused
-            return
+        guard facts.recordClass == 1, isWithinApex(name) else {
+            return reply.refuse(.refused, .notAuthoritative)
+        }
+        reply.opt.isOfZone = true
+        guard facts.type != .axfr, facts.type != .ixfr else {
+            return reply.refuse(.refused, .prohibited)
         }
         // Meta types other than ANY ask for what is not in a zone (RFC 6895 §3.1).
         guard facts.type != .opt, !(128..<255).contains(facts.type.rawValue) else {
-            reply.code = .notImplemented
-            return
+            return reply.refuse(.notImplemented, .notSupported)
         }
         reply.isAuthoritative = true
         switch find(name) {
@@ -59,7 +55,9 @@ extension ZoneImage {
     /// The node whose name is `name` without its first `start` octets.
     private func node(_ name: Span<UInt8>, from start: Int) -> Int? {
         var hash = ZoneImage.hashStart
-        for index in start..<name.count { hash = ZoneImage.hash(lowered(name[index]), hash) }
+        for index in start..<name.count {
+            hash = ZoneImage.hash(ZoneImage.lowered(name[index]), hash)
+        }
         let mask = slots.count - 1
         var slot = ZoneImage.slot(hash, mask: mask)
         while slots[slot] != 0 {
@@ -74,13 +72,14 @@ extension ZoneImage {
         let length = Int(nodes[node].nameLength)
         guard length == name.count - start else { return false }
         let offset = Int(nodes[node].nameOffset)
-        for index in 0..<length where bytes[offset + index] != lowered(name[start + index]) {
+        for index in 0..<length
+        where bytes[offset + index] != ZoneImage.lowered(name[start + index]) {
             return false
         }
         return true
     }
 
-    private func lowered(_ octet: UInt8) -> UInt8 {
+    static func lowered(_ octet: UInt8) -> UInt8 {
         octet &- 0x41 < 26 ? octet | 0x20 : octet
     }
 
@@ -110,6 +109,8 @@ extension ZoneImage {
         from node: Int, _ name: Span<UInt8>, _ type: RecordType, _ reply: inout Reply,
         _ response: inout MutableSpan<UInt8>
     ) {
+        reply.kind = .answer
+        reply.subject = UInt32(truncatingIfNeeded: node)
         if type == .any {
             if nodes[node].setCount > 0 { return putMinimalAny(&reply, &response) }
         } else if let index = set(node, type) {
@@ -123,9 +124,10 @@ extension ZoneImage {
         deny(name, &reply, &response)
     }
 
+    /// A set that policy says must not be empty, and is (a mailer tries again later then).
     private func fail(_ reply: inout Reply) {
-        reply.code = .serverFailure
-        reply.isAuthoritative = false
+        reply.dropRecords()
+        reply.refuse(.serverFailure, .notReady)
     }
 
     /// Follows a CNAME as far as it stays in the zone.

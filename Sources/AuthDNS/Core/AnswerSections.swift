@@ -97,6 +97,8 @@ extension ZoneImage {
         _ question: Span<UInt8>, _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
     ) {
         guard let index = set(apexNode, .soa) else { return }
+        reply.kind = reply.code == .nameError ? .nameError : .noData
+        if reply.code == .nameError { reply.subject = UInt32(truncatingIfNeeded: apexNode) }
         let set = sets[index]
         let length = Int(set.plainLength) + 2
         guard reply.fits(length) else { return reply.truncate() }
@@ -124,6 +126,8 @@ extension ZoneImage {
     ) {
         reply.isAuthoritative = false
         guard let (cut, offset) = cut(above: name), let index = set(cut, .ns) else { return }
+        reply.kind = .referral
+        reply.subject = UInt32(truncatingIfNeeded: cut)
         let servers = sets[index]
         guard reply.fits(Int(servers.plainLength) + Int(servers.count) * 2) else {
             return reply.truncate()

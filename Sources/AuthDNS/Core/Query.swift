@@ -12,9 +12,12 @@ struct Query {
     var payloadSize = 512
     var version: UInt8 = 0
     var wantsDNSSEC = false
+    var options = QueryOptions()
 
     enum Form {
         case good
+        /// No question, only a cookie to be renewed (RFC 7873 §5.4).
+        case cookieOnly
         /// Too short or itself a response: no reply at all.
         case silent
         case notImplemented
@@ -28,6 +31,10 @@ struct Query {
     mutating func parse(_ message: Span<UInt8>) -> Form {
         guard message.count >= 12, message[2] & 0x80 == 0 else { return .silent }
         guard message[2] & 0x78 == 0 else { return .notImplemented }
+        if number(message, 4) == 0 {
+            questionEnd = 12
+            return parseTail(message) && options.cookieLength >= 8 ? .cookieOnly : .malformed
+        }
         guard number(message, 4) == 1, parseQuestion(message) else { return .malformed }
         return parseTail(message) ? .good : .malformedTail
     }
@@ -70,6 +77,10 @@ struct Query {
                 payloadSize = number(message, offset + 2)
                 version = message[offset + 5]
                 wantsDNSSEC = message[offset + 6] & 0x80 != 0
+                // What the data of another version means is not ours to say (RFC 6891 §6.1.3).
+                guard version > 0 || options.parse(message, (offset + 10)..<end) else {
+                    return false
+                }
             }
             offset = end
         }
@@ -91,19 +102,5 @@ struct Query {
             offset += Int(length) + 1
         }
         return false
-    }
-}
-
-/// What surrounds a query besides its bytes. All chance comes in here.
-public struct QueryContext: Sendable {
-    public enum Transport: Sendable { case udp, tcp }
-
-    public var transport: Transport
-    /// A fresh random number; it decides the order of records.
-    public var random: UInt64
-
-    public init(transport: Transport, random: UInt64) {
-        self.transport = transport
-        self.random = random
     }
 }

@@ -73,6 +73,8 @@ public struct RecordType: RawRepresentable, Hashable, Comparable, Sendable {
     public static let axfr = RecordType(rawValue: 252)
     public static let any = RecordType(rawValue: 255)
 
+    var number: Int { Int(rawValue) }
+
     /// Where names that may be compressed begin and how many there are (RFC 3597 §4).
     var compressibleNames: (offset: Int, count: Int) {
         switch self {

@@ -1,32 +1,56 @@
 /// Answers one DNS query. Pure: no I/O, no allocation, no clock.
 /// - Parameters:
 ///   - query: the message as received, without UDP header or TCP length; any bytes, hostile.
-///   - context: transport, and the random number that decides the order of records.
+///   - context: transport, asker, time, and the random number that decides the order of records.
+///   - settings: what the operator wants replies to say about the server itself.
 ///   - image: what to answer with.
 ///   - response: space for the reply, at least 512 octets; its count is the transport's ceiling, which
 ///     is lowered to 512 or the asker's payload size, at most 1,232 (RFC 6891 §6.2.3).
-/// - Returns: octets written, or 0 for "send nothing" (shorter than a header, or itself a response).
-///   Malformed input is answered FORMERR, not thrown. RFC 1034 §4.3.2, RFC 2308 §3, RFC 4592.
+/// - Returns: what was written; its length is 0 for "send nothing" (shorter than a header, or itself a
+///   response). Malformed input is answered FORMERR, not thrown. RFC 1034 §4.3.2, RFC 2308 §3,
+///   RFC 4592.
 /// - Complexity: O(octets of query and answer).
 public func respond(
-    to query: Span<UInt8>, context: QueryContext, from image: ZoneImage,
+    to query: Span<UInt8>, context: QueryContext, settings: AnswerSettings, from image: ZoneImage,
     into response: inout MutableSpan<UInt8>
-) -> Int {
+) -> Outcome {
     var facts = Query()
     let form = facts.parse(query)
-    if form == .silent || response.count < 512 { return 0 }
-    var reply = Reply(query: query, facts: facts, context: context, room: response.count)
+    if form == .silent || response.count < 512 { return Outcome() }
+    var reply = Reply(facts: facts, context: context, settings: settings, room: response.count)
     switch form {
-    case .silent: return 0
-    case .notImplemented: return reply.finishHeaderOnly(.notImplemented, query, &response)
-    case .malformed: return reply.finishHeaderOnly(.formatError, query, &response)
+    case .silent: return Outcome()
+    case .notImplemented: reply.refuse(.notImplemented)
+    case .malformed: reply.refuse(.formatError)
     case .malformedTail: reply.code = .formatError
-    case .good: image.answer(query, facts, &reply, &response)
+    case .good, .cookieOnly:
+        if facts.version > 0 {
+            reply.code = .badVersion
+        } else if reply.takesCookie(query, facts, context, settings) {
+            if form == .good {
+                answer(query, facts, settings, from: image, &reply, &response)
+            } else {
+                // Nothing was asked but whether the cookie is good (RFC 7873 §5.4).
+                reply.code = reply.cookieState == .invalid ? .badCookie : .noError
+            }
+        }
     }
-    return reply.finish(query, &response)
+    let length = reply.finish(query, settings, image, &response)
+    return reply.outcome(length, facts)
 }
 
-/// Response codes (RFC 1035 §4.1.1, RFC 6891 §9).
+private func answer(
+    _ query: Span<UInt8>, _ facts: Query, _ settings: AnswerSettings, from image: ZoneImage,
+    _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
+) {
+    if facts.recordClass == ServerIdentity.chaos {
+        ServerIdentity.answer(query, facts, settings, &reply, &response)
+    } else {
+        image.answer(query, facts, &reply, &response)
+    }
+}
+
+/// Response codes (RFC 1035 §4.1.1, RFC 6891 §9, RFC 7873 §8).
 enum ResponseCode: UInt16 {
     case noError = 0
     case formatError = 1
@@ -35,32 +59,47 @@ enum ResponseCode: UInt16 {
     case notImplemented = 4
     case refused = 5
     case badVersion = 16
+    case badCookie = 23
+}
+
+/// Why, beside the response code (RFC 8914 §4).
+enum ExtendedError: Int {
+    case notReady = 14
+    case prohibited = 18
+    case notAuthoritative = 20
+    case notSupported = 21
 }
 
 /// A reply under construction: how far it is written and what its header will say. The bytes are in
 /// the caller's buffer, which every step is handed.
 struct Reply {
-    let questionEnd: Int
+    private(set) var questionEnd: Int
     /// Most octets the whole message may have, the OPT record included.
     let limit: Int
     private(set) var end: Int
     var code = ResponseCode.noError
+    var extendedError: ExtendedError?
     var isAuthoritative = false
-    var isTruncated = false
+    private(set) var isTruncated = false
     private(set) var answers: UInt16 = 0
     private(set) var authorities: UInt16 = 0
     private(set) var additionals: UInt16 = 0
     var random: UInt64
-    private let hasOPT: Bool
-    private let wantsDNSSEC: Bool
+    /// What the answer is about, for rate limiting.
+    var kind = Outcome.Kind.error
+    var subject: UInt32 = 0
+    private(set) var cookieState = CookieState.none
+    /// What the OPT record will hold, and how many octets are kept for it.
+    var opt: OptRecord
+    private var questions: UInt16 = 1
 
     enum Section { case answer, authority, additional }
 
-    init(query: Span<UInt8>, facts: Query, context: QueryContext, room: Int) {
+    init(facts: Query, context: QueryContext, settings: AnswerSettings, room: Int) {
         questionEnd = facts.questionEnd
         end = facts.questionEnd
-        hasOPT = facts.hasOPT
-        wantsDNSSEC = facts.wantsDNSSEC
+        if facts.questionEnd == 12 { questions = 0 }
+        opt = OptRecord(facts, context.transport, settings)
         // An xorshift state must not be 0.
         random = context.random | 1
         switch context.transport {
@@ -70,8 +109,38 @@ struct Reply {
         }
     }
 
+    /// Judges the query's cookie, and whether it may be answered at all.
+    /// - Returns: false when the reply is complete: FORMERR, BADCOOKIE, or "come back by TCP".
+    mutating func takesCookie(
+        _ query: Span<UInt8>, _ facts: Query, _ context: QueryContext, _ settings: AnswerSettings
+    ) -> Bool {
+        guard let cookies = settings.cookies, let client = context.client else {
+            if context.isLimited { isTruncated = true }
+            return !context.isLimited
+        }
+        if facts.options.hasMalformedCookie {
+            code = .formatError
+            return false
+        }
+        if facts.options.cookieLength >= 0 {
+            let (state, cookie) = cookies.judge(
+                query, facts.options.cookieStart, facts.options.cookieLength, client,
+                context.unixTime)
+            cookieState = state
+            opt.take(cookie)
+        }
+        let mustProve = context.isLimited || (cookies.isRequired && context.transport == .udp)
+        if mustProve, facts.questionEnd > 12, cookieState == .client || cookieState == .invalid {
+            code = .badCookie
+            return false
+        }
+        guard context.isLimited, cookieState != .valid else { return true }
+        isTruncated = true
+        return false
+    }
+
     /// Whether `count` more octets fit beside the OPT record.
-    func fits(_ count: Int) -> Bool { end + count + (hasOPT ? 11 : 0) <= limit }
+    func fits(_ count: Int) -> Bool { end + count + opt.length <= limit }
 
     mutating func count(_ section: Section, _ number: UInt16) {
         switch section {
@@ -84,10 +153,33 @@ struct Reply {
     /// Drops every record: a truncated answer carries none (RFC 2181 §9).
     mutating func truncate() {
         isTruncated = true
+        dropRecords()
+    }
+
+    /// Drops every record.
+    mutating func dropRecords() {
         end = questionEnd
         answers = 0
         authorities = 0
         additionals = 0
+    }
+
+    /// Answers with a code and, beside it, why.
+    mutating func refuse(_ code: ResponseCode, _ why: ExtendedError) {
+        self.code = code
+        extendedError = why
+        kind = .error
+        subject = 0
+        isAuthoritative = false
+    }
+
+    /// Answers with nothing but a header: the question cannot be told.
+    mutating func refuse(_ code: ResponseCode) {
+        self.code = code
+        questions = 0
+        questionEnd = 12
+        end = 12
+        opt.isPresent = false
     }
 
     mutating func put(_ octet: UInt8, _ response: inout MutableSpan<UInt8>) {
@@ -118,35 +210,22 @@ struct Reply {
         return Int((high &* UInt64(bound)) >> 32)
     }
 
-    mutating func finishHeaderOnly(
-        _ code: ResponseCode, _ query: Span<UInt8>, _ response: inout MutableSpan<UInt8>
-    ) -> Int {
-        writeHeader(code, query, questions: 0, &response)
-        return 12
-    }
-
     /// Writes the header, the question and the OPT record around the records.
     /// - Returns: the length of the message.
-    mutating func finish(_ query: Span<UInt8>, _ response: inout MutableSpan<UInt8>) -> Int {
+    mutating func finish(
+        _ query: Span<UInt8>, _ settings: AnswerSettings, _ image: ZoneImage,
+        _ response: inout MutableSpan<UInt8>
+    ) -> Int {
         for index in 12..<questionEnd { response[index] = query[index] }
-        if hasOPT {
-            put(0, &response)
-            put16(41, &response)
-            put16(1_232, &response)
-            put(UInt8(truncatingIfNeeded: code.rawValue >> 4), &response)
-            put(0, &response)
-            put16(wantsDNSSEC ? 0x8000 : 0, &response)
-            put16(0, &response)
+        if opt.isPresent {
+            putOpt(settings, image, &response)
             additionals += 1
         }
-        writeHeader(code, query, questions: 1, &response)
+        writeHeader(query, &response)
         return end
     }
 
-    private func writeHeader(
-        _ code: ResponseCode, _ query: Span<UInt8>, questions: UInt16,
-        _ response: inout MutableSpan<UInt8>
-    ) {
+    private func writeHeader(_ query: Span<UInt8>, _ response: inout MutableSpan<UInt8>) {
         response[0] = query[0]
         response[1] = query[1]
         // QR, the opcode and RD as asked, AA, TC; RA and AD stay 0, CD is copied.
@@ -158,5 +237,19 @@ struct Reply {
             response[4 + index * 2] = UInt8(counts[index] >> 8)
             response[5 + index * 2] = UInt8(counts[index] & 255)
         }
+    }
+
+    func outcome(_ length: Int, _ facts: Query) -> Outcome {
+        var outcome = Outcome()
+        outcome.length = length
+        outcome.code = code.rawValue
+        outcome.type = facts.type
+        outcome.kind = kind
+        outcome.subject = subject
+        outcome.isTruncated = isTruncated
+        outcome.cookie = cookieState
+        outcome.hasOPT = facts.hasOPT
+        outcome.wantsDNSSEC = facts.wantsDNSSEC
+        return outcome
     }
 }

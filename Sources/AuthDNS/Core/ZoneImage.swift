@@ -23,6 +23,8 @@ public final class ZoneImage: Sendable {
     /// Open addressing: node index + 1, 0 = free; a power of two, at most half full.
     let slots: [UInt32]
     let apexNode: Int
+    /// Labels of the apex, without the root's.
+    let apexLabels: UInt8
 
     /// One name that exists, with or without records (RFC 4592 §2.2.2).
     struct Node {
@@ -106,6 +108,7 @@ public final class ZoneImage: Sendable {
         recordOffsets = packer.recordOffsets
         slots = packer.slots
         apexNode = packer.apexNode
+        apexLabels = UInt8(truncatingIfNeeded: apex.labelOffsets.count)
     }
 
     /// Whether both answer alike, whatever their serials are.

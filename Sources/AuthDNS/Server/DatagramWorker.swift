@@ -18,6 +18,7 @@ import Synchronization
     private let published: PublishedImage
     private let stopping: StopFlag
     private var random: UInt64
+    private var limiter: RateLimiter?
     private let queries: UnsafeMutablePointer<UInt8>
     private let replies: UnsafeMutablePointer<UInt8>
     private let names: UnsafeMutablePointer<sockaddr_storage>
@@ -25,9 +26,12 @@ import Synchronization
     private let outgoing: UnsafeMutablePointer<mmsghdr>
     private let vectors: UnsafeMutablePointer<iovec>
 
-    /// - Parameter socket: stays the caller's to close, after `run` has returned.
-    init(socket: Int32, published: PublishedImage, stopping: StopFlag) {
+    /// - Parameters:
+    ///   - socket: stays the caller's to close, after `run` has returned.
+    ///   - limit: nil for none.
+    init(socket: Int32, published: PublishedImage, stopping: StopFlag, limit: RateLimit?) {
         self.socket = socket
+        limiter = limit.map { RateLimiter($0, seed: .random(in: 0...UInt64.max)) }
         self.published = published
         self.stopping = stopping
         random = UInt64.random(in: 1...UInt64.max)
@@ -81,14 +85,17 @@ import Synchronization
                 socket, incoming, UInt32(DatagramWorker.batch), Int32(MSG_WAITFORONE), nil)
             guard received > 0 else { continue }
             view.refresh(published)
-            send(answer(Int(received), view.image))
+            send(answer(Int(received), view.image, view.settings))
         }
     }
 
     /// Answers the first `count` queries of the batch.
     /// - Returns: how many replies stand ready in `outgoing`.
-    private func answer(_ count: Int, _ image: ZoneImage) -> Int {
+    private func answer(_ count: Int, _ image: ZoneImage, _ settings: AnswerSettings) -> Int {
         var ready = 0
+        let now = (
+            unix: Clock.unixSeconds(), monotonic: UInt32(truncatingIfNeeded: Clock.milliseconds())
+        )
         for index in 0..<count {
             // Safe: `index` is below the batch's size and msg_len at most `queryRoom`.
             let query = unsafe Span(
@@ -98,16 +105,44 @@ import Synchronization
             var reply = unsafe MutableSpan(
                 _unsafeStart: start, count: DatagramWorker.replyRoom)
             random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            let context = QueryContext(transport: .udp, random: random ^ random >> 31)
-            let length = respond(to: query, context: context, from: image, into: &reply)
-            counters.note(length: length, flags: reply[2], codeOctet: reply[3])
-            guard length > 0 else { continue }
-            unsafe vectors[DatagramWorker.batch + ready] = iovec(iov_base: start, iov_len: length)
+            let context = QueryContext(
+                transport: .udp, random: random ^ random >> 31,
+                client: unsafe Socket.address(of: names + index), unixTime: now.unix)
+            var outcome = respond(
+                to: query, context: context, settings: settings, from: image, into: &reply)
+            limit(&outcome, query, context, settings, image, now.monotonic, &reply)
+            counters.note(outcome, from: context.client)
+            guard outcome.length > 0 else { continue }
+            unsafe vectors[DatagramWorker.batch + ready] = iovec(
+                iov_base: start, iov_len: outcome.length)
             unsafe outgoing[ready].msg_hdr.msg_name = incoming[index].msg_hdr.msg_name
             unsafe outgoing[ready].msg_hdr.msg_namelen = incoming[index].msg_hdr.msg_namelen
             ready += 1
         }
         return ready
+    }
+
+    /// Takes a reply back that its asker must not have, or puts a shorter one in its place.
+    private func limit(
+        _ outcome: inout Outcome, _ query: Span<UInt8>, _ context: QueryContext,
+        _ settings: AnswerSettings, _ image: ZoneImage, _ now: UInt32,
+        _ reply: inout MutableSpan<UInt8>
+    ) {
+        guard outcome.length > 0, let client = context.client,
+            let verdict = limiter?.judge(outcome, to: client, now: now)
+        else { return }
+        switch verdict {
+        case .send: return
+        case .drop:
+            counters.add(.limitDropped)
+            outcome.length = 0
+        case .truncate:
+            counters.add(.limitTruncated)
+            var limited = context
+            limited.isLimited = true
+            outcome = respond(
+                to: query, context: limited, settings: settings, from: image, into: &reply)
+        }
     }
 
     private func send(_ count: Int) {
@@ -129,4 +164,21 @@ final class StopFlag: Sendable {
     private let flag = Atomic<Bool>(false)
     var isSet: Bool { flag.load(ordering: .relaxed) }
     func set() { flag.store(true, ordering: .relaxed) }
+}
+
+/// The clocks that threads read once for many queries.
+enum Clock {
+    /// Seconds since 1970 modulo 2^32.
+    static func unixSeconds() -> UInt32 {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_REALTIME_COARSE, &time)
+        return UInt32(truncatingIfNeeded: time.tv_sec)
+    }
+
+    /// Milliseconds of a clock that is never set.
+    static func milliseconds() -> Int {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_MONOTONIC_COARSE, &time)
+        return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+    }
 }

@@ -41,15 +41,55 @@ public final class NameServer: Sendable {
         store = ImageStore(directory: configuration.stateDirectory)
         let (image, serial) = try NameServer.firstImage(zone, store, logger)
         source = Mutex(Source(zone: zone, membership: nil, serial: serial))
-        published = PublishedImage(image)
+        published = PublishedImage(image, try NameServer.answerSettings(configuration))
         sockets = try NameServer.bind(configuration)
         let (published, stopping) = (published, stopping)
         datagramWorkers = sockets.filter { $0.kind == .datagram }.map {
-            DatagramWorker(socket: $0.socket.descriptor, published: published, stopping: stopping)
+            DatagramWorker(
+                socket: $0.socket.descriptor, published: published, stopping: stopping,
+                limit: configuration.settings.rateLimit)
         }
         streamWorker = StreamWorker(
             listeners: sockets.filter { $0.kind == .stream }.map { $0.socket.descriptor },
             published: published, stopping: stopping, configuration: configuration)
+    }
+
+    private static func answerSettings(
+        _ configuration: NameServerConfiguration
+    ) throws(NameServerError) -> AnswerSettings {
+        let settings = configuration.settings
+        for text in [settings.identity, settings.version]
+        where text.utf8.count > AnswerSettings.longestText {
+            throw NameServerError(
+                "'\(text)' is too long: at most \(AnswerSettings.longestText) octets")
+        }
+        let tenths = min(max(configuration.idleTimeout.inSeconds * 10, 0), 65_535)
+        return AnswerSettings(
+            identity: Array(settings.identity.utf8), version: Array(settings.version.utf8),
+            cookies: try serverCookies(settings.cookies), keepalive: UInt16(tenths))
+    }
+
+    private static func serverCookies(
+        _ settings: ServerSettings.Cookies
+    ) throws(NameServerError) -> ServerCookies? {
+        guard settings.isOn else { return nil }
+        guard let path = settings.secretsFile else {
+            let drawn = CookieSecret(
+                .random(in: 0...UInt64.max), .random(in: 0...UInt64.max))
+            return ServerCookies(active: drawn, isRequired: settings.isRequired)
+        }
+        let secrets = try CookieSecretsFile.read(path)
+        return ServerCookies(
+            active: secrets[0], other: secrets.count > 1 ? secrets[1] : nil,
+            isRequired: settings.isRequired)
+    }
+
+    /// Reads the file of cookie secrets again, when there is one.
+    /// - Throws: when it is faulty; the secrets stay as they were.
+    public func rereadCookieSecrets() throws(NameServerError) {
+        guard configuration.settings.cookies.secretsFile != nil else { return }
+        let fresh = try NameServer.serverCookies(configuration.settings.cookies)
+        published.change { $0.cookies = fresh }
     }
 
     /// The saved image if it is of this zone, else one of the zone file alone.
@@ -173,12 +213,15 @@ public final class NameServer: Sendable {
     /// What is served.
     public var image: ZoneImage { published.current }
 
-    /// What has been counted since the start.
+    /// What has been counted since the start. It is put together when asked for; answering never waits.
     public var counters: NameServerCounters {
-        var sum = NameServerCounters()
-        for worker in datagramWorkers { worker.counters.add(to: &sum, isTCP: false) }
-        streamWorker.counters.add(to: &sum, isTCP: true)
-        return sum
+        countersByThread.reduce(into: NameServerCounters()) { $0 += $1 }
+    }
+
+    /// What each thread has counted: those of UDP, in the order of addresses, then that of TCP.
+    public var countersByThread: [NameServerCounters] {
+        datagramWorkers.map { $0.counters.counted(isTCP: false) }
+            + [streamWorker.counters.counted(isTCP: true)]
     }
 
     /// Addresses and ports that are answered on, as bound.

@@ -16,11 +16,14 @@ public struct NameServerConfiguration: Sendable {
     /// TCP connections in all, and from one address.
     public var connections: Int
     public var connectionsPerClient: Int
+    /// What replies say about the server, and whom it answers how.
+    public var settings: ServerSettings
 
     public init(
         listen: [(address: IPAddress, port: UInt16)], stateDirectory: String, workers: Int = 1,
         coalescing: Duration = .milliseconds(200), idleTimeout: Duration = .seconds(20),
-        connections: Int = 512, connectionsPerClient: Int = 64
+        connections: Int = 512, connectionsPerClient: Int = 64,
+        settings: ServerSettings = ServerSettings()
     ) {
         self.listen = listen
         self.workers = min(max(workers, 1), 64)
@@ -29,6 +32,7 @@ public struct NameServerConfiguration: Sendable {
         self.idleTimeout = idleTimeout
         self.connections = connections
         self.connectionsPerClient = connectionsPerClient
+        self.settings = settings
     }
 }
 

@@ -1,19 +1,31 @@
 import AuthDNSCore
 import Synchronization
 
-/// The image that is served now, handed from the one who builds to the threads that answer. A reader
-/// keeps its own reference and looks at the generation once per batch: no lock and no reference count
-/// while nothing changes.
+/// What is served now, handed from those who change it to the threads that answer: the image, and what
+/// replies say about the server itself. A reader keeps its own reference and looks at the generation once
+/// per batch: no lock and no reference count while nothing changes.
 final class PublishedImage: Sendable {
     private let generation = Atomic<UInt64>(1)
-    private let image: Mutex<ZoneImage>
+    private let served: Mutex<Served>
 
-    init(_ image: ZoneImage) { self.image = Mutex(image) }
+    private struct Served {
+        var image: ZoneImage
+        var settings: AnswerSettings
+    }
 
-    var current: ZoneImage { image.withLock { $0 } }
+    init(_ image: ZoneImage, _ settings: AnswerSettings) {
+        served = Mutex(Served(image: image, settings: settings))
+    }
+
+    var current: ZoneImage { served.withLock { $0.image } }
 
     func replace(with new: ZoneImage) {
-        image.withLock { $0 = new }
+        served.withLock { $0.image = new }
+        generation.wrappingAdd(1, ordering: .releasing)
+    }
+
+    func change(_ body: (inout AnswerSettings) -> Void) {
+        served.withLock { body(&$0.settings) }
         generation.wrappingAdd(1, ordering: .releasing)
     }
 
@@ -21,79 +33,18 @@ final class PublishedImage: Sendable {
     struct View {
         private var seen: UInt64
         private(set) var image: ZoneImage
+        private(set) var settings: AnswerSettings
 
         init(_ published: PublishedImage) {
             seen = published.generation.load(ordering: .acquiring)
-            image = published.current
+            (image, settings) = published.served.withLock { ($0.image, $0.settings) }
         }
 
         mutating func refresh(_ published: PublishedImage) {
             let now = published.generation.load(ordering: .acquiring)
             guard now != seen else { return }
-            image = published.current
+            (image, settings) = published.served.withLock { ($0.image, $0.settings) }
             seen = now
         }
     }
-}
-
-/// What one thread has counted. Only its thread writes; anyone may read.
-final class WorkerCounters: Sendable {
-    private let queries = Atomic<UInt64>(0)
-    private let truncated = Atomic<UInt64>(0)
-    private let silent = Atomic<UInt64>(0)
-    private let formatErrors = Atomic<UInt64>(0)
-    private let nameErrors = Atomic<UInt64>(0)
-    private let refusals = Atomic<UInt64>(0)
-    private let otherErrors = Atomic<UInt64>(0)
-    private let answers = Atomic<UInt64>(0)
-
-    /// Notes one query and the second half of its reply's header.
-    func note(length: Int, flags: UInt8, codeOctet: UInt8) {
-        WorkerCounters.add(queries)
-        guard length > 0 else { return WorkerCounters.add(silent) }
-        if flags & 0x02 != 0 { WorkerCounters.add(truncated) }
-        switch codeOctet & 15 {
-        case 0: WorkerCounters.add(answers)
-        case 1: WorkerCounters.add(formatErrors)
-        case 3: WorkerCounters.add(nameErrors)
-        case 5: WorkerCounters.add(refusals)
-        default: WorkerCounters.add(otherErrors)
-        }
-    }
-
-    /// One writer: a load and a store are enough.
-    private static func add(_ counter: borrowing Atomic<UInt64>) {
-        counter.store(counter.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
-    }
-
-    func add(to sum: inout NameServerCounters, isTCP: Bool) {
-        let asked = queries.load(ordering: .relaxed)
-        sum.queries += asked
-        if isTCP { sum.tcpQueries += asked }
-        sum.answers += answers.load(ordering: .relaxed)
-        sum.truncated += truncated.load(ordering: .relaxed)
-        sum.silent += silent.load(ordering: .relaxed)
-        sum.formatErrors += formatErrors.load(ordering: .relaxed)
-        sum.nameErrors += nameErrors.load(ordering: .relaxed)
-        sum.refusals += refusals.load(ordering: .relaxed)
-        sum.otherErrors += otherErrors.load(ordering: .relaxed)
-    }
-}
-
-/// What a name server has counted since it started.
-public struct NameServerCounters: Hashable, Sendable {
-    /// Messages received, of which by TCP.
-    public var queries: UInt64 = 0
-    public var tcpQueries: UInt64 = 0
-    /// Replies by response code.
-    public var answers: UInt64 = 0
-    public var formatErrors: UInt64 = 0
-    public var nameErrors: UInt64 = 0
-    public var refusals: UInt64 = 0
-    public var otherErrors: UInt64 = 0
-    /// Replies with TC set, and messages without a reply.
-    public var truncated: UInt64 = 0
-    public var silent: UInt64 = 0
-
-    public init() {}
 }

@@ -54,6 +54,24 @@ struct Socket: ~Copyable {
         }
     }
 
+    /// The address in `name`, without its port; nil for other families. Allocates nothing.
+    static func address(of name: UnsafePointer<sockaddr_storage>) -> IPAddress? {
+        let start = unsafe UnsafeRawPointer(name)
+        // Safe: every offset lies within sockaddr_storage.
+        switch Int32(unsafe name.pointee.ss_family) {
+        case AF_INET:
+            return .v4(
+                UInt32(bigEndian: unsafe start.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
+        case AF_INET6:
+            return .v6(
+                high: UInt64(
+                    bigEndian: unsafe start.loadUnaligned(fromByteOffset: 8, as: UInt64.self)),
+                low: UInt64(
+                    bigEndian: unsafe start.loadUnaligned(fromByteOffset: 16, as: UInt64.self)))
+        default: return nil
+        }
+    }
+
     private func set(_ level: Int32, _ option: Int32, _ value: Int32) {
         var value = value
         _ = unsafe setsockopt(

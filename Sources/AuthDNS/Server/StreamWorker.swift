@@ -13,7 +13,7 @@ final class StreamWorker: @unchecked Sendable {
     private let stopping: StopFlag
     private let limits: (connections: Int, perClient: Int, idleSeconds: Int)
     private var connections: [Int32: StreamConnection] = [:]
-    private var perClient: [[UInt8]: Int] = [:]
+    private var perClient: [IPAddress: Int] = [:]
     private var reply = [UInt8](repeating: 0, count: 65_535)
     /// While descriptors are short: when to accept again, in milliseconds.
     private var pausedUntil: Int?
@@ -54,7 +54,7 @@ final class StreamWorker: @unchecked Sendable {
                 if listeners.contains(descriptor) {
                     accept(descriptor, poll)
                 } else {
-                    serve(descriptor, poll, unsafe event.events, view.image)
+                    serve(descriptor, poll, unsafe event.events, view)
                 }
             }
             let now = seconds()
@@ -65,17 +65,17 @@ final class StreamWorker: @unchecked Sendable {
             }
         }
         view.refresh(published)
-        drain(poll, view.image)
+        drain(poll, view)
         for descriptor in Array(connections.keys) { drop(descriptor) }
     }
 
     /// Answers what has arrived, sends what is owed and hangs up; nobody can make it last.
-    private func drain(_ poll: Int32, _ image: ZoneImage) {
+    private func drain(_ poll: Int32, _ view: PublishedImage.View) {
         for listener in listeners { watch(poll, listener, EPOLL_CTL_DEL, 0) }
         isDraining = true
         // A close before everything is read would reset the connection and lose answers on the way.
         for descriptor in Array(connections.keys) {
-            for _ in 0..<8 { serve(descriptor, poll, EPOLLIN.rawValue, image) }
+            for _ in 0..<8 { serve(descriptor, poll, EPOLLIN.rawValue, view) }
             if connections[descriptor]?.unsent.isEmpty ?? false { drop(descriptor) }
         }
         let deadline = milliseconds() + StreamWorker.longestDrain
@@ -85,7 +85,7 @@ final class StreamWorker: @unchecked Sendable {
             for index in 0..<max(Int(count), 0) {
                 let event = unsafe events[index]
                 let descriptor = unsafe event.data.fd
-                serve(descriptor, poll, unsafe event.events & ~EPOLLIN.rawValue, image)
+                serve(descriptor, poll, unsafe event.events & ~EPOLLIN.rawValue, view)
                 if connections[descriptor]?.unsent.isEmpty ?? false { drop(descriptor) }
             }
         }
@@ -119,10 +119,14 @@ final class StreamWorker: @unchecked Sendable {
                 if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) { pauseAccepting(poll) }
                 return
             }
-            let client = StreamWorker.client(storage)
+            guard let client = unsafe Socket.address(of: &storage) else {
+                close(descriptor)
+                continue
+            }
             guard connections.count < limits.connections,
                 perClient[client, default: 0] < limits.perClient
             else {
+                counters.add(.connectionsRefused)
                 close(descriptor)
                 continue
             }
@@ -130,26 +134,22 @@ final class StreamWorker: @unchecked Sendable {
             _ = unsafe setsockopt(
                 descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one,
                 socklen_t(MemoryLayout<Int32>.size))
+            counters.add(.connections)
             perClient[client, default: 0] += 1
             connections[descriptor] = StreamConnection(client: client, now: seconds())
             watch(poll, descriptor, EPOLL_CTL_ADD, EPOLLIN.rawValue)
         }
     }
 
-    /// The address of the other side, without its port.
-    private static func client(_ storage: sockaddr_storage) -> [UInt8] {
-        var storage = storage
-        let isV4 = storage.ss_family == sa_family_t(AF_INET)
-        return unsafe withUnsafeBytes(of: &storage) { unsafe Array($0[isV4 ? 4..<8 : 8..<24]) }
-    }
-
-    private func serve(_ descriptor: Int32, _ poll: Int32, _ events: UInt32, _ image: ZoneImage) {
+    private func serve(
+        _ descriptor: Int32, _ poll: Int32, _ events: UInt32, _ view: PublishedImage.View
+    ) {
         guard var connection = connections.removeValue(forKey: descriptor) else { return }
         var keeps = true
         if events & EPOLLIN.rawValue != 0 {
             keeps = connection.receive(from: descriptor)
             while keeps, let query = connection.nextQuery() {
-                answer(query, image, &connection)
+                answer(query, view, &connection)
                 keeps = connection.unsent.count < StreamConnection.mostUnsent
             }
         } else if events & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 {
@@ -169,12 +169,18 @@ final class StreamWorker: @unchecked Sendable {
         if !keeps { drop(descriptor) }
     }
 
-    private func answer(_ query: [UInt8], _ image: ZoneImage, _ connection: inout StreamConnection)
-    {
-        let context = QueryContext(transport: .tcp, random: UInt64.random(in: 1...UInt64.max))
+    private func answer(
+        _ query: [UInt8], _ view: PublishedImage.View, _ connection: inout StreamConnection
+    ) {
+        let context = QueryContext(
+            transport: .tcp, random: UInt64.random(in: 1...UInt64.max),
+            client: connection.client, unixTime: Clock.unixSeconds())
         var space = reply.mutableSpan
-        let length = respond(to: query.span, context: context, from: image, into: &space)
-        counters.note(length: length, flags: reply[2], codeOctet: reply[3])
+        let outcome = respond(
+            to: query.span, context: context, settings: view.settings, from: view.image,
+            into: &space)
+        let length = outcome.length
+        counters.note(outcome, from: connection.client)
         guard length > 0 else { return }
         connection.unsent += [UInt8(length >> 8), UInt8(length & 255)]
         connection.unsent += reply[..<length]
@@ -196,11 +202,7 @@ final class StreamWorker: @unchecked Sendable {
 
     private func seconds() -> Int { milliseconds() / 1000 }
 
-    private func milliseconds() -> Int {
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
-    }
+    private func milliseconds() -> Int { Clock.milliseconds() }
 }
 
 /// One TCP connection: what came and is not yet a whole message, and what is not yet sent.
@@ -208,7 +210,7 @@ struct StreamConnection {
     /// A client that asks without reading is dropped at so many octets.
     static let mostUnsent = 1 << 20
 
-    let client: [UInt8]
+    let client: IPAddress
     var lastActive: Int
     var watched = EPOLLIN.rawValue
     var unsent: [UInt8] = []
@@ -226,7 +228,7 @@ struct StreamConnection {
     private var taken = 0
     private var moved = false
 
-    init(client: [UInt8], now: Int) {
+    init(client: IPAddress, now: Int) {
         self.client = client
         lastActive = now
     }

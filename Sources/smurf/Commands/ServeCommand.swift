@@ -42,6 +42,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(
         help: "The resolver to ask for the farm's names; by default this node's own name server.")
     var resolver: Endpoint?
+    @OptionGroup var nameServer: NameServerOptions
     @OptionGroup var identity: MachineIdentity
     @OptionGroup var logging: LogOptions
 
@@ -68,7 +69,8 @@ struct ServeCommand: AsyncParsableCommand {
                 sources: sources, dataDirectory: data,
                 dns: NameServerConfiguration(
                     listen: dns.map { ($0.address, $0.port) }, stateDirectory: data,
-                    workers: workers ?? ProcessInfo.processInfo.activeProcessorCount),
+                    workers: workers ?? ProcessInfo.processInfo.activeProcessorCount,
+                    settings: nameServer.settings),
                 agents: agents,
                 deliveries: Deliveries.Options(
                     feedPort: feedPort, unsubscribeBase: unsubscribeBase,

@@ -159,7 +159,10 @@ final class ControlNode: Sendable {
         do {
             let fresh = try sources.reread()
             let server = nameServer
-            try await ControlNode.offPool { _ = try server.reload(fresh.zone) }
+            try await ControlNode.offPool {
+                try server.rereadCookieSecrets()
+                _ = try server.reload(fresh.zone)
+            }
             await scheduler.replacePolicy(fresh.policy)
             await deliveries.follow(fresh.policy)
             logger.notice("policy and zone were read anew")
