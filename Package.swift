@@ -52,8 +52,9 @@ let package = Package(
         .target(name: "Farm", swiftSettings: strict),
 
         .target(
-            name: "AuthDNSCore", dependencies: ["Farm"], path: "Sources/AuthDNS/Core",
-            swiftSettings: strict),
+            name: "AuthDNSCore",
+            dependencies: ["Farm", .product(name: "Crypto", package: "swift-crypto")],
+            path: "Sources/AuthDNS/Core", swiftSettings: strict),
         .target(
             name: "ZoneFile", dependencies: ["AuthDNSCore", "CLDNS", "Farm"],
             path: "Sources/AuthDNS/ZoneFile", swiftSettings: strict),

@@ -10,6 +10,9 @@ struct OptRecord {
     /// The question is for the image's zone, whose version may be told (RFC 9660 §3.2).
     var isOfZone = false
 
+    /// One without options, as a whole record.
+    static let plain: [UInt8] = [0, 0, 41, 0x04, 0xD0, 0, 0, 0, 0, 0, 0]
+
     init(_ facts: Query, _ transport: QueryContext.Transport, _ settings: AnswerSettings) {
         isPresent = facts.hasOPT
         wantsDNSSEC = facts.wantsDNSSEC

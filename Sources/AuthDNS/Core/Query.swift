@@ -13,6 +13,11 @@ struct Query {
     var version: UInt8 = 0
     var wantsDNSSEC = false
     var options = QueryOptions()
+    /// Whether it carries a TSIG record, in whatever place.
+    var hasSignature = false
+
+    /// Whether it is one that other servers send: for a transfer, or signed.
+    var isPeers: Bool { hasSignature || type == .axfr || type == .ixfr }
 
     enum Form {
         case good
@@ -70,6 +75,7 @@ struct Query {
             guard skipName(message, &offset), offset + 10 <= message.count else { return false }
             let end = offset + 10 + number(message, offset + 8)
             guard end <= message.count else { return false }
+            if number(message, offset) == TSIGRecord.type { hasSignature = true }
             if number(message, offset) == 41 {
                 // One OPT, owned by the root, in the additional section (RFC 6891 §6.1.1).
                 guard index >= beforeAdditional, !hasOPT, offset == start + 1 else { return false }

@@ -13,16 +13,19 @@ public struct QueryContext: Sendable {
     public var unixTime: UInt32
     /// The asker has had more answers than it may: it is told to come back by TCP or with a cookie.
     public var isLimited: Bool
+    /// Transfers and signed queries are not answered but left to `PeerResponder` (`Outcome.isForPeer`).
+    public var leavesPeers: Bool
 
     public init(
         transport: Transport, random: UInt64, client: IPAddress? = nil, unixTime: UInt32 = 0,
-        isLimited: Bool = false
+        isLimited: Bool = false, leavesPeers: Bool = false
     ) {
         self.transport = transport
         self.random = random
         self.client = client
         self.unixTime = unixTime
         self.isLimited = isLimited
+        self.leavesPeers = leavesPeers
     }
 }
 
@@ -44,6 +47,8 @@ public struct Outcome: Sendable {
     public var cookie = CookieState.none
     public var hasOPT = false
     public var wantsDNSSEC = false
+    /// Nothing was answered: the query is for `PeerResponder`.
+    public var isForPeer = false
 
     public init() {}
 }

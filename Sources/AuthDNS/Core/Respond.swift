@@ -17,6 +17,11 @@ public func respond(
     var facts = Query()
     let form = facts.parse(query)
     if form == .silent || response.count < 512 { return Outcome() }
+    if context.leavesPeers, facts.isPeers {
+        var outcome = Outcome()
+        outcome.isForPeer = true
+        return outcome
+    }
     var reply = Reply(facts: facts, context: context, settings: settings, room: response.count)
     switch form {
     case .silent: return Outcome()
@@ -58,6 +63,7 @@ enum ResponseCode: UInt16 {
     case nameError = 3
     case notImplemented = 4
     case refused = 5
+    case notAuthoritative = 9
     case badVersion = 16
     case badCookie = 23
 }

@@ -107,9 +107,11 @@ import Synchronization
             random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             let context = QueryContext(
                 transport: .udp, random: random ^ random >> 31,
-                client: unsafe Socket.address(of: names + index), unixTime: now.unix)
+                client: unsafe Socket.address(of: names + index), unixTime: now.unix,
+                leavesPeers: true)
             var outcome = respond(
                 to: query, context: context, settings: settings, from: image, into: &reply)
+            if outcome.isForPeer { outcome = answerPeer(query, context, &reply) }
             limit(&outcome, query, context, settings, image, now.monotonic, &reply)
             counters.note(outcome, from: context.client)
             guard outcome.length > 0 else { continue }
@@ -120,6 +122,23 @@ import Synchronization
             ready += 1
         }
         return ready
+    }
+
+    /// Answers a transfer's or a signed query. It allocates: such queries are few.
+    private func answerPeer(
+        _ query: Span<UInt8>, _ context: QueryContext, _ reply: inout MutableSpan<UInt8>
+    ) -> Outcome {
+        var outcome = Outcome()
+        let octets = (0..<query.count).map { query[$0] }
+        let answer = published.responder.answer(
+            octets, context, unixTime: UInt64(context.unixTime))
+        guard case .message(let message) = answer, message.count <= reply.count else {
+            return outcome
+        }
+        for (index, octet) in message.enumerated() { reply[index] = octet }
+        outcome.length = message.count
+        outcome.code = UInt16(message[3] & 15)
+        return outcome
     }
 
     /// Takes a reply back that its asker must not have, or puts a shorter one in its place.

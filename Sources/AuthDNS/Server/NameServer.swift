@@ -18,6 +18,7 @@ public final class NameServer: Sendable {
     private let sockets: [BoundSocket]
     private let datagramWorkers: [DatagramWorker]
     private let streamWorker: StreamWorker
+    private let notifyWorker: NotifyWorker
     private let threads = Mutex<[WorkerThread]>([])
     private let source: Mutex<Source>
     private let window: Mutex<ChangeWindow>
@@ -27,7 +28,22 @@ public final class NameServer: Sendable {
         var zone: StaticZone
         var membership: Membership?
         var serial: UInt32
+        var history: ZoneHistory
+        let journal: Journal
+
+        /// Keeps the step for transfers. A disk that does not take it costs secondaries a whole transfer, no more.
+        mutating func remember(_ step: ZoneDifference, _ logger: Logger) {
+            history.append(step)
+            do {
+                try journal.append(step, of: history)
+            } catch {
+                logger.error("cannot write the zone's journal: \(error)")
+            }
+        }
     }
+
+    /// Secondaries that were told of the newest version and have not answered yet.
+    public var secondariesWaiting: Int { notifyWorker.waiting }
 
     /// Binds every address and loads the saved image; nothing is answered before `start`.
     /// - Parameter zone: the static part; it replaces that of the saved image at the first publication.
@@ -40,8 +56,13 @@ public final class NameServer: Sendable {
         window = Mutex(ChangeWindow(length: configuration.coalescing))
         store = ImageStore(directory: configuration.stateDirectory)
         let (image, serial) = try NameServer.firstImage(zone, store, logger)
-        source = Mutex(Source(zone: zone, membership: nil, serial: serial))
-        published = PublishedImage(image, try NameServer.answerSettings(configuration))
+        let journal = Journal(directory: configuration.stateDirectory)
+        let history = journal.load(upTo: image.serial)
+        published = PublishedImage(
+            image, history, configuration.peers, try NameServer.answerSettings(configuration))
+        source = Mutex(
+            Source(
+                zone: zone, membership: nil, serial: serial, history: history, journal: journal))
         sockets = try NameServer.bind(configuration)
         let (published, stopping) = (published, stopping)
         datagramWorkers = sockets.filter { $0.kind == .datagram }.map {
@@ -52,6 +73,13 @@ public final class NameServer: Sendable {
         streamWorker = StreamWorker(
             listeners: sockets.filter { $0.kind == .stream }.map { $0.socket.descriptor },
             published: published, stopping: stopping, configuration: configuration)
+        let keys = configuration.peers.keys
+        notifyWorker = NotifyWorker(
+            targets: configuration.notified.map { told in
+                NotifyWorker.Target(
+                    address: told.address, port: told.port,
+                    key: keys.first { $0.name == told.key })
+            }, published: published, stopping: stopping)
     }
 
     private static func answerSettings(
@@ -139,6 +167,12 @@ public final class NameServer: Sendable {
         }
         let streams = streamWorker
         started.append(WorkerThread(core: nil) { streams.run() })
+        if !configuration.notified.isEmpty {
+            let worker = notifyWorker
+            started.append(WorkerThread(core: nil) { worker.run() })
+            // Secondaries may have missed what the last run published.
+            worker.changed(to: serial)
+        }
         threads.withLock { $0 = started }
     }
 
@@ -196,7 +230,9 @@ public final class NameServer: Sendable {
                     next.serial = source.serial
                 } else {
                     try store.save(image)
-                    published.replace(with: image)
+                    next.remember(ZoneDifference(from: published.current, to: image), logger)
+                    published.replace(with: image, next.history)
+                    notifyWorker.changed(to: image.serial)
                 }
                 source = next
                 return .success(next.serial)

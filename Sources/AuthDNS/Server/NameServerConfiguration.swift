@@ -1,3 +1,4 @@
+public import AuthDNSCore
 public import Farm
 
 /// How a name server is set up: one frozen value, read once.
@@ -16,8 +17,26 @@ public struct NameServerConfiguration: Sendable {
     /// TCP connections in all, and from one address.
     public var connections: Int
     public var connectionsPerClient: Int
+    /// Who may have the zone whole, and with which keys.
+    public var peers = TransferPeers()
+    /// Who is told of changes.
+    public var notified: [Notified] = []
     /// What replies say about the server, and whom it answers how.
     public var settings: ServerSettings
+
+    /// A secondary that is told of changes (RFC 1996).
+    public struct Notified: Hashable, Sendable {
+        public var address: IPAddress
+        public var port: UInt16
+        /// Name of the key among `peers.keys` that signs what it is told; nil for none.
+        public var key: DomainName?
+
+        public init(address: IPAddress, port: UInt16 = 53, key: DomainName? = nil) {
+            self.address = address
+            self.port = port
+            self.key = key
+        }
+    }
 
     public init(
         listen: [(address: IPAddress, port: UInt16)], stateDirectory: String, workers: Int = 1,

@@ -1,8 +1,8 @@
 import AuthDNSCore
 import Synchronization
 
-/// What is served now, handed from those who change it to the threads that answer: the image, and what
-/// replies say about the server itself. A reader keeps its own reference and looks at the generation once
+/// What is served now, handed from those who change it to the threads that answer: the image, how it came
+/// about, who may have it whole, and what replies say about the server itself. A reader keeps its own reference and looks at the generation once
 /// per batch: no lock and no reference count while nothing changes.
 final class PublishedImage: Sendable {
     private let generation = Atomic<UInt64>(1)
@@ -10,18 +10,32 @@ final class PublishedImage: Sendable {
 
     private struct Served {
         var image: ZoneImage
+        var history: ZoneHistory
+        var peers: TransferPeers
         var settings: AnswerSettings
     }
 
-    init(_ image: ZoneImage, _ settings: AnswerSettings) {
-        served = Mutex(Served(image: image, settings: settings))
+    init(
+        _ image: ZoneImage, _ history: ZoneHistory, _ peers: TransferPeers,
+        _ settings: AnswerSettings
+    ) {
+        served = Mutex(
+            Served(image: image, history: history, peers: peers, settings: settings))
     }
 
     var current: ZoneImage { served.withLock { $0.image } }
 
-    func replace(with new: ZoneImage) {
-        served.withLock { $0.image = new }
+    func replace(with new: ZoneImage, _ history: ZoneHistory) {
+        served.withLock { ($0.image, $0.history) = (new, history) }
         generation.wrappingAdd(1, ordering: .releasing)
+    }
+
+    /// What answers transfers and signed queries now.
+    var responder: PeerResponder {
+        served.withLock {
+            PeerResponder(
+                peers: $0.peers, image: $0.image, history: $0.history, settings: $0.settings)
+        }
     }
 
     func change(_ body: (inout AnswerSettings) -> Void) {

@@ -85,7 +85,7 @@ struct Socket: ~Copyable {
         }
     }
 
-    private static func withSocketAddress(
+    static func withSocketAddress(
         _ address: IPAddress, _ port: UInt16,
         _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
     ) -> Int32 {

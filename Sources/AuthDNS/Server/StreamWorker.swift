@@ -148,14 +148,14 @@ final class StreamWorker: @unchecked Sendable {
         var keeps = true
         if events & EPOLLIN.rawValue != 0 {
             keeps = connection.receive(from: descriptor)
-            while keeps, let query = connection.nextQuery() {
-                answer(query, view, &connection)
-                keeps = connection.unsent.count < StreamConnection.mostUnsent
-            }
         } else if events & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 {
             keeps = false
         }
-        keeps = keeps && connection.flush(to: descriptor) && !connection.isMalformed
+        // A transfer is made as fast as it is taken, in pieces; what was asked behind it waits.
+        repeat {
+            keeps = keeps && work(on: &connection, view)
+            keeps = keeps && connection.flush(to: descriptor) && !connection.isMalformed
+        } while keeps && connection.unsent.isEmpty && connection.transfer != nil
         // Octets alone do not count: who trickles them is idle (RFC 7766 section 6.2.3).
         if connection.hasMoved { connection.lastActive = seconds() }
         let wanted =
@@ -169,21 +169,57 @@ final class StreamWorker: @unchecked Sendable {
         if !keeps { drop(descriptor) }
     }
 
+    /// Goes on with the transfer that is under way, or else with the queries that have come.
+    /// - Returns: false when the client lets too much lie.
+    private func work(
+        on connection: inout StreamConnection, _ view: PublishedImage.View
+    ) -> Bool {
+        while true {
+            if connection.transfer != nil {
+                guard connection.unsent.count < StreamConnection.transferAhead else { return true }
+                connection.continueTransfer(unixTime: UInt64(Clock.unixSeconds()))
+            } else if let query = connection.nextQuery() {
+                answer(query, view, &connection)
+                guard connection.unsent.count < StreamConnection.mostUnsent else { return false }
+            } else {
+                return true
+            }
+        }
+    }
+
     private func answer(
         _ query: [UInt8], _ view: PublishedImage.View, _ connection: inout StreamConnection
     ) {
         let context = QueryContext(
             transport: .tcp, random: UInt64.random(in: 1...UInt64.max),
-            client: connection.client, unixTime: Clock.unixSeconds())
+            client: connection.client, unixTime: Clock.unixSeconds(), leavesPeers: true)
         var space = reply.mutableSpan
         let outcome = respond(
             to: query.span, context: context, settings: view.settings, from: view.image,
             into: &space)
-        let length = outcome.length
+        if outcome.isForPeer { return answerPeer(query, context, &connection) }
         counters.note(outcome, from: connection.client)
-        guard length > 0 else { return }
-        connection.unsent += [UInt8(length >> 8), UInt8(length & 255)]
-        connection.unsent += reply[..<length]
+        guard outcome.length > 0 else { return }
+        connection.send(reply[..<outcome.length])
+    }
+
+    private func answerPeer(
+        _ query: [UInt8], _ context: QueryContext, _ connection: inout StreamConnection
+    ) {
+        var outcome = Outcome()
+        let unixTime = UInt64(Clock.unixSeconds())
+        switch published.responder.answer(query, context, unixTime: unixTime) {
+        case .none: break
+        case .message(let message):
+            outcome.length = message.count
+            outcome.code = UInt16(message[3] & 15)
+            connection.send(message[...])
+        case .stream(let transfer):
+            outcome.length = 12
+            outcome.type = .axfr
+            connection.transfer = transfer
+        }
+        counters.note(outcome, from: connection.client)
     }
 
     private func drop(_ descriptor: Int32) {
@@ -209,11 +245,15 @@ final class StreamWorker: @unchecked Sendable {
 struct StreamConnection {
     /// A client that asks without reading is dropped at so many octets.
     static let mostUnsent = 1 << 20
+    /// Octets of a transfer that are made before the client takes them.
+    static let transferAhead = 128 << 10
 
     let client: IPAddress
     var lastActive: Int
     var watched = EPOLLIN.rawValue
     var unsent: [UInt8] = []
+    /// The transfer under way.
+    var transfer: TransferStream?
     /// Whether a whole query was taken or octets of answers left since this was last asked.
     var hasMoved: Bool {
         mutating get {
@@ -262,12 +302,24 @@ struct StreamConnection {
         return Array(received[(taken + 2)..<(taken + 2 + length)])
     }
 
+    /// Puts a message behind what is not yet sent.
+    mutating func send(_ message: ArraySlice<UInt8>) {
+        unsent += [UInt8(message.count >> 8), UInt8(message.count & 255)]
+        unsent += message
+    }
+
+    /// Puts the transfer's next message behind what is not yet sent.
+    mutating func continueTransfer(unixTime: UInt64) {
+        if let message = transfer?.message(unixTime: unixTime) { send(message[...]) }
+        if transfer?.isAtEnd ?? true { transfer = nil }
+    }
+
     /// Sends as much as the other side takes now.
     /// - Returns: false on an error.
     mutating func flush(to descriptor: Int32) -> Bool {
         while !unsent.isEmpty {
             let count = unsafe unsent.withUnsafeBytes { bytes in
-                unsafe send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+                unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
             }
             guard count > 0 else { return errno == EAGAIN || errno == EINTR }
             unsent.removeFirst(count)

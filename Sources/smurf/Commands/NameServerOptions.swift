@@ -23,6 +23,15 @@ struct NameServerOptions: ParsableArguments {
     @Flag(help: "Make UDP clients that know cookies show one (BADCOOKIE).")
     var requireCookies = false
 
+    @Option(
+        help: """
+            A secondary that may have the zone whole and is told of changes: ADDRESS[:PORT][=KEY]; a \
+            network (192.0.2.0/24=KEY) is not told. Repeat for more; by default nobody may.
+            """)
+    var secondary: [Secondary] = []
+    @Option(help: "File of TSIG keys, as tsig-keygen prints them, that --secondary names.")
+    var tsigKeys: String?
+
     func validate() throws {
         guard (0...100_000).contains(rateLimit) else {
             throw ValidationError("--rate-limit \(rateLimit): give 0 to 100000")
@@ -30,6 +39,23 @@ struct NameServerOptions: ParsableArguments {
         for text in rateLimitExempt where Network(text) == nil {
             throw ValidationError(
                 "--rate-limit-exempt '\(text)': write a network such as 192.0.2.0/24")
+        }
+    }
+
+    /// - Throws: after a note on standard error, when the file of keys is faulty or lacks a key.
+    func addSecondaries(to configuration: inout NameServerConfiguration) throws {
+        do throws(NameServerError) {
+            let keys = try tsigKeys.map(TSIGKeysFile.read) ?? []
+            for name in secondary.compactMap(\.key)
+            where !keys.contains(where: { $0.name == name }) {
+                throw NameServerError(
+                    "--secondary names the key '\(name)', which no file of --tsig-keys has")
+            }
+            configuration.peers = TransferPeers(
+                peers: secondary.map { .init(network: $0.network, key: $0.key) }, keys: keys)
+            configuration.notified = secondary.compactMap(\.notified)
+        } catch {
+            throw Report.failure(error.description, status: Report.badInput)
         }
     }
 

@@ -63,14 +63,16 @@ struct ServeCommand: AsyncParsableCommand {
     func run() async throws {
         let sources = try FarmSources(policy: policy, zone: zone)
         try DataDirectory.prepare(data)
+        var names = NameServerConfiguration(
+            listen: dns.map { ($0.address, $0.port) }, stateDirectory: data,
+            workers: workers ?? ProcessInfo.processInfo.activeProcessorCount,
+            settings: nameServer.settings)
+        try nameServer.addSecondaries(to: &names)
         let node: ControlNode
         do {
             node = try ControlNode(
                 sources: sources, dataDirectory: data,
-                dns: NameServerConfiguration(
-                    listen: dns.map { ($0.address, $0.port) }, stateDirectory: data,
-                    workers: workers ?? ProcessInfo.processInfo.activeProcessorCount,
-                    settings: nameServer.settings),
+                dns: names,
                 agents: agents,
                 deliveries: Deliveries.Options(
                     feedPort: feedPort, unsubscribeBase: unsubscribeBase,

@@ -1,0 +1,147 @@
+/// What other servers get that ask for more than an answer.
+public enum PeerAnswer: Sendable {
+    case none
+    case message([UInt8])
+    /// By TCP alone: one message after the other.
+    case stream(TransferStream)
+}
+
+/// What a query is answered with that `respond` leaves to others (`Outcome.isForPeer`): transfers (RFC 5936,
+/// RFC 1995) and signed queries (RFC 8945). It allocates, and is for those few who are known.
+public struct PeerResponder: Sendable {
+    public var peers: TransferPeers
+    public var image: ZoneImage
+    public var history: ZoneHistory
+    public var settings: AnswerSettings
+
+    public init(
+        peers: TransferPeers, image: ZoneImage, history: ZoneHistory, settings: AnswerSettings
+    ) {
+        self.peers = peers
+        self.image = image
+        self.history = history
+        self.settings = settings
+    }
+
+    /// - Parameters:
+    ///   - query: as received; any bytes.
+    ///   - context: who asks, how; without a client nobody is known.
+    ///   - unixTime: seconds since 1970.
+    public func answer(
+        _ query: [UInt8], _ context: QueryContext, unixTime: UInt64
+    ) -> PeerAnswer {
+        switch TSIGExchange.judge(query, keys: peers.keys, unixTime: unixTime) {
+        case .malformed: return PeerResponder.code(.formatError, query)
+        case .refused(let reply): return context.isLimited ? .none : .message(reply)
+        case .unsigned: return answer(query, nil, context, unixTime)
+        case .good(let bare, let exchange): return answer(bare, exchange, context, unixTime)
+        }
+    }
+
+    private func answer(
+        _ query: [UInt8], _ exchange: TSIGExchange?, _ context: QueryContext, _ unixTime: UInt64
+    ) -> PeerAnswer {
+        var facts = Query()
+        guard facts.parse(query.span) == .good, facts.version == 0, facts.recordClass == 1,
+            facts.type == .axfr || facts.type == .ixfr
+        else { return ordinary(query, exchange, context, unixTime) }
+        guard let client = context.client,
+            peers.mayTransfer(client, signedWith: exchange?.key.name)
+        else { return signed(head(query, facts, .refused), exchange, unixTime) }
+        let asked = DomainName(wire: Array(query[12..<(12 + facts.nameLength)]))
+        guard asked == image.apex else {
+            return signed(head(query, facts, .notAuthoritative), exchange, unixTime)
+        }
+        let isIncremental = facts.type == .ixfr
+        if context.transport == .udp && !isIncremental {
+            return signed(head(query, facts, .formatError), exchange, unixTime)
+        }
+        var records = wholeZone
+        if isIncremental {
+            guard let serial = PeerResponder.serial(of: query, at: image.apex) else {
+                return signed(head(query, facts, .formatError), exchange, unixTime)
+            }
+            records = context.transport == .udp ? [image.records[0]] : changes(since: serial)
+        }
+        let stream = TransferStream(
+            records, apex: image.apex, head: head(query, facts, .noError), hasOPT: facts.hasOPT,
+            exchange: exchange)
+        guard context.transport == .udp else { return .stream(stream) }
+        var single = stream
+        return single.message(unixTime: unixTime).map { .message($0) } ?? .none
+    }
+
+    private var wholeZone: [ResourceRecord] { image.records + [image.records[0]] }
+
+    /// What an asker with that version gets: one SOA record when there is nothing newer, what has changed when
+    /// that is known and less than the whole, else the whole (RFC 1995 §4).
+    private func changes(since serial: UInt32) -> [ResourceRecord] {
+        let newest = image.records[0]
+        guard Serial.isNewer(image.serial, than: serial) else { return [newest] }
+        guard history.leads(to: image.serial), let step = history.difference(from: serial),
+            step.removed.count + step.added.count < image.records.count
+        else { return wholeZone }
+        return [newest, step.from] + step.removed + [newest] + step.added + [newest]
+    }
+
+    /// The serial that an incremental query says its sender has (RFC 1995 §3).
+    private static func serial(of query: [UInt8], at apex: DomainName) -> UInt32? {
+        var reader = MessageReader(query)
+        guard let counts = reader.counts(), counts[2] == 1, reader.skipQuestions(counts[0]) else {
+            return nil
+        }
+        for _ in 0..<counts[1] { guard reader.record() != nil else { return nil } }
+        guard let soa = reader.record(), soa.type == RecordType.soa.rawValue, soa.owner == apex
+        else { return nil }
+        // The names may be compressed; what follows them has a fixed length.
+        var fixed = MessageReader(query)
+        guard soa.data.count >= 22, fixed.octets(soa.data.upperBound - 20) != nil else {
+            return nil
+        }
+        return fixed.number(4).map { UInt32(truncatingIfNeeded: $0) }
+    }
+
+    /// A query like any other, but signed.
+    private func ordinary(
+        _ query: [UInt8], _ exchange: TSIGExchange?, _ context: QueryContext, _ unixTime: UInt64
+    ) -> PeerAnswer {
+        let room = (context.transport == .udp ? 1_232 : 65_535) - (exchange?.overhead ?? 0)
+        var reply = [UInt8](repeating: 0, count: max(room, 512))
+        var context = context
+        context.leavesPeers = false
+        // Who holds a key of ours is not limited.
+        context.isLimited = context.isLimited && exchange == nil
+        var space = reply.mutableSpan
+        let outcome = respond(
+            to: query.span, context: context, settings: settings, from: image, into: &space)
+        guard outcome.length > 0 else { return .none }
+        return signed(Array(reply[..<outcome.length]), exchange, unixTime)
+    }
+
+    private func signed(
+        _ reply: [UInt8], _ exchange: TSIGExchange?, _ unixTime: UInt64
+    ) -> PeerAnswer {
+        guard var exchange else { return .message(reply) }
+        var message = reply
+        exchange.sign(&message, unixTime: unixTime)
+        return .message(message)
+    }
+
+    /// Header and question of a reply without records.
+    private func head(_ query: [UInt8], _ facts: Query, _ code: ResponseCode) -> [UInt8] {
+        var reply = Array(query[..<facts.questionEnd])
+        reply[2] = 0x80 | (query[2] & 0x01) | (code == .noError ? 0x04 : 0)
+        reply[3] = UInt8(code.rawValue)
+        for index in 6..<12 { reply[index] = 0 }
+        return reply
+    }
+
+    private static func code(_ code: ResponseCode, _ query: [UInt8]) -> PeerAnswer {
+        guard query.count >= 12 else { return .none }
+        var reply = Array(query[..<12])
+        reply[2] = 0x80 | (query[2] & 0x79)
+        reply[3] = UInt8(code.rawValue)
+        for index in 4..<12 { reply[index] = 0 }
+        return .message(reply)
+    }
+}

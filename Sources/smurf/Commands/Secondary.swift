@@ -1,0 +1,36 @@
+import ArgumentParser
+import AuthDNS
+import AuthDNSCore
+import Farm
+
+/// A secondary name server on the command line: ADDRESS[:PORT][=KEY], an IPv6 address with a port in brackets, or
+/// a network in place of the address.
+struct Secondary: ExpressibleByArgument, Sendable {
+    let network: Network
+    let key: DomainName?
+    /// nil for a network: there is nobody to tell of changes.
+    let notified: NameServerConfiguration.Notified?
+
+    init?(argument: String) {
+        let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let place = String(parts[0])
+        var key: DomainName?
+        if parts.count == 2 {
+            guard let name = DomainName(String(parts[1])) else { return nil }
+            key = name
+        }
+        self.key = key
+        if place.contains("/") {
+            guard let network = Network(place) else { return nil }
+            self.network = network
+            notified = nil
+            return
+        }
+        let endpoint = IPAddress(place).map { Endpoint(address: $0, port: 53) }
+        guard let endpoint = endpoint ?? Endpoint(argument: place),
+            let network = Network(endpoint.address.description)
+        else { return nil }
+        self.network = network
+        notified = .init(address: endpoint.address, port: endpoint.port, key: key)
+    }
+}
