@@ -177,8 +177,12 @@ let package = Package(
             ],
             swiftSettings: testing),
         .testTarget(
-            name: "InteropTests", dependencies: ["Farm", "TestSupport"], path: "Tests/Interop",
-            swiftSettings: testing),
+            name: "InteropTests",
+            dependencies: [
+                "AuthDNS", "AuthDNSCore", "Farm", "TestSupport", "ZoneFile",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/Interop", swiftSettings: testing),
     ],
     swiftLanguageModes: [.v6]
 )

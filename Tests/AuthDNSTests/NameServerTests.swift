@@ -176,6 +176,23 @@ import ZoneFile
         #expect(Serial.isNewer(next, than: serial))
     }
 
+    /// Half the circle away from the zone file's serial a plain comparison takes the older for the newer.
+    @Test(arguments: [0x7FFF_FFFF, 0x8000_0000, 0x8000_0002, 0xC000_0000, 0xFFFF_FFFE] as [UInt32])
+    func theSerialGoesOnFromWhereverItWas(last: UInt32) throws {
+        try directory.write("zone.serial", "\(last)\n")
+        var serial = last
+        for round in 1...2 as ClosedRange<UInt64> {
+            let server = try server()
+            for step in 1...3 {
+                let next = try server.publish(
+                    membership(round * 10 + UInt64(step), Int(round) + step))
+                #expect(Serial.isNewer(next, than: serial))
+                serial = next
+            }
+            server.stop()
+        }
+    }
+
     @Test func damagedImageNeverTakesTheSerialBack() throws {
         let first = try server()
         var serial = first.serial

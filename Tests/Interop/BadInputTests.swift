@@ -163,6 +163,31 @@ import Testing
         }
     }
 
+    /// Keys of peers: where a file is wrong, and what the command line asks for in vain.
+    @Test(arguments: [
+        ("key \"xfr\" { algorithm hmac-md5; secret \"c2VjcmV0c2VjcmV0c2VjcmV0\"; };", "1:23"),
+        ("# keys\nkey xfr {\n  secret \"not base64!\";\n};", "3:10"),
+        ("key \"xfr\" { secret \"c2hvcnQ=\"; };", "1:5"),
+        ("key \"xfr\" { secret \"c2VjcmV0c2VjcmV0c2VjcmV0\" };", "1:"),
+        ("key \"xfr", "1:5"),
+        ("key \"other\" { secret \"c2VjcmV0c2VjcmV0c2VjcmV0\"; };", "'xfr'"),
+        ("", "has no key"),
+    ])
+    func keysAreRefusedByLineAndColumn(_ text: String, _ said: String) async throws {
+        let node = try ControlNodeFixture()
+        let keys = try node.directory.write("xfr.key", text)
+        chmod(keys, 0o600)
+        let result = try await run(
+            ["timeout", "30"] + node.arguments()
+                + ["--tsig-keys", keys, "--secondary", "127.0.0.1:5399=xfr"])
+        #expect(result.status == 2, "\(result.errors)")
+        #expect(result.errors.contains(said), "\(result.errors)")
+        chmod(keys, 0o644)
+        let open = try await run(["timeout", "30"] + node.arguments() + ["--tsig-keys", keys])
+        #expect(open.status == 2 && open.errors.contains("chmod 600"), "\(open.errors)")
+        #expect(!FileManager.default.fileExists(atPath: node.data))
+    }
+
     /// SIGHUP reads policy and zone anew, both or neither: a mistake in one is said and changes nothing.
     @Test(.timeLimit(.minutes(2)))
     func aReloadIsAllOrNothing() async throws {

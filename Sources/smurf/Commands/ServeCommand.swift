@@ -62,12 +62,12 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         let sources = try FarmSources(policy: policy, zone: zone)
-        try DataDirectory.prepare(data)
         var names = NameServerConfiguration(
             listen: dns.map { ($0.address, $0.port) }, stateDirectory: data,
             workers: workers ?? ProcessInfo.processInfo.activeProcessorCount,
             settings: nameServer.settings)
         try nameServer.addSecondaries(to: &names)
+        try DataDirectory.prepare(data)
         let node: ControlNode
         do {
             node = try ControlNode(

@@ -87,8 +87,9 @@ public struct TSIGExchange: Sendable {
             originalID: UInt16(message[0]) << 8 | UInt16(message[1]), fault: fault.rawValue,
             other: other)
         record.code = key.code(of: input(message, record))
+        // What answers a request is the first of its kind still.
+        isFirst = isFirst && lastCode.isEmpty
         lastCode = record.code
-        isFirst = false
         message += record.wire
         TSIGExchange.addToAdditional(1, &message)
     }
