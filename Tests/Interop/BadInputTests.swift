@@ -17,6 +17,7 @@ import Testing
         ("address,name\na@b.test,\"A\nc@b.test,C\n", "2:10"),
         ("address,name\na@b.test,\u{0}\n", "2:"),
         ("mail,name\na@b.test,A\n", "1:"),
+        ("address;name\na@b.test;A\n", "1:1: error: one column, \"address;name\": separate"),
         ("", "1:1"),
     ])
     func tablesAreRefusedByLineAndColumn(_ table: String, _ place: String) async throws {
@@ -229,6 +230,20 @@ import Testing
             try await fixture.members("fresh") == ["127.0.0.9"]
         }
         #expect(await node.stop() == 0)
+    }
+
+    @Test(arguments: ["ledger.sqlite", "farm.sqlite", "token.key"])
+    func aDamagedFileIsNamed(_ name: String) async throws {
+        let node = try ControlNodeFixture()
+        try FileManager.default.createDirectory(
+            atPath: node.data, withIntermediateDirectories: false)
+        let junk = String(repeating: "this is something else\n", count: 500)
+        try node.directory.write("data/" + name, junk)
+        let result = try await run(["timeout", "30"] + node.arguments())
+        #expect(result.status == 1, "\(result.status)")
+        #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+        #expect(result.errors.contains("/data/" + name), "\(result.errors)")
+        #expect(try String(contentsOfFile: node.data + "/" + name, encoding: .utf8) == junk)
     }
 
     @Test func operatorsMistakesChangeNothing() async throws {

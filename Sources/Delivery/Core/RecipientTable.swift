@@ -193,10 +193,9 @@ public struct RecipientTable: Sendable {
             ["address", "email"].contains(names[$0].lowercased())
         }
         guard let column = columns.first else {
-            let hint =
-                names.count == 1 && names[0].contains(where: { $0 == ";" || $0 == "\t" })
-                ? "separate columns by commas" : "name the column with the addresses \"address\""
-            return fail(places[0], "no column is called address or email: \(hint)", &events)
+            let text =
+                "no column is called address or email: name that with the addresses \"address\""
+            return fail(places[0], text, &events)
         }
         if columns.count > 1 {
             return fail(places[columns[1]], "two address columns: rename one of them", &events)
@@ -210,6 +209,9 @@ public struct RecipientTable: Sendable {
         if UTF8Check.firstFault(in: cell(index)) != nil { return "the column's name is not UTF-8" }
         if name.isEmpty { return "the column has no name: give it one" }
         guard MergeField.isName(Array(name.utf8)[...]) else {
+            if name.contains(where: { $0 == ";" || $0 == "\t" }) {
+                return "one column, \"\(name)\": separate columns by commas"
+            }
             return "\"\(name)\" is no field name: use letters, digits, _ - and . only"
         }
         if names[..<index].contains(name) {

@@ -10,12 +10,22 @@ final class FarmStore: Sendable {
     private let queue: DatabaseQueue
 
     /// - Parameter directory: must exist and be writable.
+    /// - Throws: `FarmStoreError`, with the file's name, when it cannot be opened or is something else.
     init(directory: String) throws {
+        let path = directory + "/farm.sqlite"
+        do {
+            queue = try FarmStore.open(path)
+        } catch let error as DatabaseError {
+            throw FarmStoreError(description: "\(path): \(error.message ?? "cannot be opened")")
+        }
+    }
+
+    private static func open(_ path: String) throws -> DatabaseQueue {
         var configuration = Configuration()
         configuration.prepareDatabase { db in
             try db.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
         }
-        queue = try DatabaseQueue(path: directory + "/farm.sqlite", configuration: configuration)
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { db in
             try db.execute(
@@ -41,6 +51,7 @@ final class FarmStore: Sendable {
                     """)
         }
         try migrator.migrate(queue)
+        return queue
     }
 
     /// The state as it was saved. Timers restart: drains and the time for which a sender that left
@@ -202,4 +213,9 @@ public struct HistoryEntry: Hashable, Sendable {
     public var why: String
     /// Of the membership before the change.
     public var version: UInt64
+}
+
+/// Why the state of the farm cannot be had.
+public struct FarmStoreError: Error, Hashable, Sendable, CustomStringConvertible {
+    public let description: String
 }

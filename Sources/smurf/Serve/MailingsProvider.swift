@@ -169,7 +169,7 @@ extension ControlProvider {
                 case .nameTaken: .alreadyExists
                 case .wrongState: .failedPrecondition
                 case .badRows: .invalidArgument
-                case .damaged: .dataLoss
+                case .damaged, .unusable: .dataLoss
                 }
             throw RPCError(code: code, message: error.description)
         }

@@ -32,22 +32,32 @@ public final class SQLiteLedger: Sendable {
 
     /// Opens or creates `ledger.sqlite`, raises the epoch and drops imports that were not finished.
     /// - Parameter directory: the data directory; must exist.
-    /// - Throws: `DatabaseError` when the file cannot be opened or is no ledger.
+    /// - Throws: `LedgerError.unusable`, with the file's name, when it cannot be opened or is no ledger.
     public init(directory: String, policy: Policy = Policy()) throws {
         self.policy = policy
+        do {
+            (pool, epoch) = try Self.open(directory + "/ledger.sqlite")
+        } catch let error as DatabaseError {
+            throw LedgerError.unusable(
+                "\(directory)/ledger.sqlite: \(error.message ?? "cannot be opened")")
+        }
+    }
+
+    private static func open(_ path: String) throws -> (DatabasePool, UInt64) {
         var configuration = Configuration()
         configuration.busyMode = .timeout(10)
         configuration.prepareDatabase { db in
             // FULL: an outcome that was receipted must survive a loss of power, else it is sent twice.
             try db.execute(sql: "PRAGMA synchronous = FULL; PRAGMA cache_size = -65536")
         }
-        pool = try DatabasePool(path: directory + "/ledger.sqlite", configuration: configuration)
+        let pool = try DatabasePool(path: path, configuration: configuration)
         try LedgerSchema.migrator.migrate(pool)
-        epoch = try pool.write { db in
+        let epoch = try pool.write { db in
             try Self.dropUnfinishedImports(db)
             try db.execute(sql: "UPDATE core SET epoch = epoch + 1")
             return UInt64(try Int64.fetchOne(db, sql: "SELECT epoch FROM core") ?? 1)
         }
+        return (pool, epoch)
     }
 
     /// Writes the log back into the file and lets go of it. Calls made afterwards fail.

@@ -73,12 +73,15 @@ public enum LedgerError: Error, Hashable, Sendable, CustomStringConvertible {
     case badRows(String)
     /// The file says something impossible.
     case damaged(String)
+    /// The file cannot be opened, or is something else.
+    case unusable(String)
 
     public var description: String {
         switch self {
         case .noSuchMailing(let name): "no mailing \"\(name)\": `smurf mailing list` shows them all"
         case .nameTaken(let name): "a mailing \"\(name)\" exists already: choose another name"
-        case .wrongState(let text), .badRows(let text), .damaged(let text): text
+        case .wrongState(let text), .badRows(let text), .damaged(let text), .unusable(let text):
+            text
         }
     }
 }
