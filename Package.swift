@@ -74,6 +74,8 @@ let package = Package(
                 "Farm", "RoleSchedulerCore", "Yams",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             path: "Sources/RoleScheduler/Service", swiftSettings: strict),
 

@@ -82,6 +82,14 @@ import Testing
 
     @Test(arguments: [
         ("policy.yml", "min: 2", "mni: 2", "policy.yml:6:26: error: unknown key 'mni'"),
+        (
+            "policy.yml", "min: 2", "min: 2, check: {smtp: 70000}",
+            "policy.yml:6:48: error: '70000' is no port"
+        ),
+        (
+            "policy.yml", "min: 2", "min: 2, check: {every: 5s}",
+            "policy.yml:6:34: error: a check is one of tcp, smtp, starttls, http and dns"
+        ),
         ("policy.yml", "ttl: 1s", "ttl: 1", "policy.yml:3:17: error: '1' is no TTL"),
         ("policy.yml", "defaults:", "\tdefaults:", "policy.yml:3:"),
         ("static.zone", "ns1 IN A 127.0.0.1", "ns1 IN A 127.0.0", "static.zone:5: error:"),

@@ -98,9 +98,14 @@ extension Planner {
         return now.since(down) >= policy.guards.deadAfter - policy.guards.downAfter
     }
 
-    /// Whether its listeners for `role` are up; machines without an agent are.
+    /// Whether its listeners for `role` are up: as its agent says, or as the role's check found. A machine that has
+    /// neither is taken at its word.
     private func isReady(_ id: SmurfID, _ role: Role) -> Bool {
-        guard member(id).agent else { return true }
+        guard member(id).agent else {
+            guard policy[role]?.check != nil else { return true }
+            guard let found = health[id], found.role == role else { return false }
+            return found.ready
+        }
         guard isUp(id), let report = health[id] else { return false }
         return report.ready && report.role == role
     }

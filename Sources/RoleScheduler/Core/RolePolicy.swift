@@ -29,13 +29,15 @@ public struct RolePolicy: Hashable, Sendable {
     public var drain: DrainRule
     /// How long a member must be healthy in the role before it is answered.
     public var warm: Duration
+    /// How members are looked at from outside; nil: not at all.
+    public var check: CheckRule?
 
     public init(
         role: Role, service: Service? = nil, names: [RoleName] = [], priority: Int = 1,
         min: Int = 0, max: Int? = nil, soak: Int = 0, capacity: Double? = nil,
         utilisation: Double = 0.7, demand: DemandRule = DemandRule(), ttl: UInt32 = 30,
         sends: Bool? = nil, empty: WhenEmpty = .keep, drain: DrainRule = DrainRule(),
-        warm: Duration = .seconds(10)
+        warm: Duration = .seconds(10), check: CheckRule? = nil
     ) {
         let service = service ?? Service(rawValue: role.name) ?? .none
         self.role = role
@@ -53,6 +55,7 @@ public struct RolePolicy: Hashable, Sendable {
         self.empty = empty
         self.drain = drain
         self.warm = warm
+        self.check = check
     }
 
     /// Least time between leaving DNS and going idle: caches must have forgotten the address.
@@ -170,7 +173,7 @@ public struct MemberPolicy: Hashable, Sendable {
     public var not: Set<Role>
     /// The only role it may hold; demand never takes it away.
     public var pin: Role?
-    /// Whether an agent reports for it; without one it counts as healthy.
+    /// Whether an agent reports for it; without one it counts as healthy, unless its role has a check.
     public var agent: Bool
 
     public init(

@@ -57,7 +57,55 @@ struct RoleReader {
                 WhenEmpty(rawValue: $0)
             },
             drain: RoleReader.drain(map.mapping("drain"), defaults.drain),
-            warm: map.duration("warm", default: defaults.warm))
+            warm: map.duration("warm", default: defaults.warm), check: check())
+    }
+
+    /// `check: {smtp: 25, every: 5s, timeout: 3s, rise: 2, fall: 3}`
+    private func check() -> CheckRule? {
+        guard map.node("check") != nil else { return nil }
+        let rule = map.mapping("check", "'check' of \(map.title)")
+        defer { rule.finish() }
+        let named = RoleReader.checks.filter { rule.node($0.0) != nil }
+        let found = named.compactMap { name, kind in
+            rule.value(name, RoleReader.checkHint, default: nil, kind)
+        }
+        let every = rule.duration("every", default: .seconds(5))
+        let timeout = rule.duration("timeout", default: .seconds(3))
+        let rise = rule.integer("rise", 1...100, default: 2)
+        let fall = rule.integer("fall", 1...100, default: 3)
+        if named.count != 1 {
+            rule.problems.error(
+                map.mark(of: "check"), "a check is one of tcp, smtp, starttls, http and dns")
+        }
+        guard let (kind, port) = found.first else { return nil }
+        if every < .milliseconds(100) || timeout < .milliseconds(100) {
+            rule.problems.error(rule.mark(of: "every"), "checks take 100 ms and more")
+        }
+        return CheckRule(
+            kind, port: port, every: every, timeout: timeout, rise: rise, fall: fall)
+    }
+
+    private static let checkHint = "port; use smtp: 25 or http: \"80/health\""
+
+    private static let checks: [(String, @Sendable (String) -> (CheckRule.Kind, UInt16)?)] = [
+        ("tcp", { text in port(text).map { (.tcp, $0) } }),
+        ("smtp", { text in port(text).map { (.smtp, $0) } }),
+        ("starttls", { text in port(text).map { (.startTLS, $0) } }),
+        ("dns", { text in port(text).map { (.dns, $0) } }),
+        (
+            "http",
+            { text in
+                let parts = text.split(
+                    separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+                let path = "/" + (parts.count > 1 ? String(parts[1]) : "")
+                guard path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
+                return port(String(parts[0])).map { (.http(path: path), $0) }
+            }
+        ),
+    ]
+
+    private static func port(_ text: String) -> UInt16? {
+        PolicyMapping.decimal(text).flatMap { (1...65_535).contains($0) ? UInt16($0) : nil }
     }
 
     static func ttl(_ map: PolicyMapping, _ key: String, default usual: Int) -> Int {

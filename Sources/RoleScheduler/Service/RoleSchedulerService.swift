@@ -18,6 +18,7 @@ public actor RoleSchedulerService {
     private var lastPlan: Plan?
     private var notes: [String] = []
     private var meters: [SmurfID: WorkMeter] = [:]
+    private var checks: [SmurfID: CheckedMember] = [:]
 
     /// - Parameter dataDirectory: where `farm.sqlite` lies or is made; must exist.
     /// - Throws: when the store cannot be opened.
@@ -98,6 +99,65 @@ public actor RoleSchedulerService {
             version: published?.version ?? version)
     }
 
+    // MARK: Checks from outside
+
+    /// Who is to be checked now: members that hold a role with a check, as they are answered or soon will be.
+    func checkTargets() -> [CheckTarget] {
+        // Whoever comes back to a role is looked at anew.
+        checks = checks.filter { id, found in state.smurfs[id]?.assigned == found.role }
+        return state.ids.compactMap { id in
+            guard let record = state.smurfs[id], let role = record.assigned,
+                let rule = policy[role]?.check
+            else { return nil }
+            return CheckTarget(
+                id: id, role: role, addresses: record.addresses, rule: rule, zone: policy.zone)
+        }
+    }
+
+    /// Notes what a check found.
+    /// - Parameter trouble: nil when all was well.
+    func note(_ target: CheckTarget, _ trouble: String?) {
+        if checks[target.id]?.role != target.role {
+            checks[target.id] = CheckedMember(role: target.role)
+        }
+        let before = checks[target.id]?.state.isGood
+        checks[target.id]?.state.note(trouble, by: target.rule)
+        if let after = checks[target.id]?.state.isGood, after != before {
+            let level: Logger.Level = after ? .info : .warning
+            logger.log(
+                level: level,
+                "\(target.id): check \(target.rule.name) \(after ? "passes" : "fails: \(trouble ?? "")")"
+            )
+        }
+    }
+
+    /// Health as it counts: what agents say, unless a check from outside says otherwise; for machines without an
+    /// agent what the check says.
+    private func checkedHealth(_ now: Moment) -> [SmurfID: Health] {
+        var health = health
+        for (id, found) in checks {
+            guard let isGood = found.state.isGood, state.smurfs[id]?.assigned == found.role,
+                policy[found.role]?.check != nil
+            else { continue }
+            if policy.member(id).agent {
+                if !isGood { health[id]?.ready = false }
+            } else {
+                health[id] = Health(
+                    heard: now, ready: isGood, role: found.role, connections: 0, load: 0, work: 0)
+            }
+        }
+        return health
+    }
+
+    private var failedChecks: [String] {
+        checks.keys.sorted().compactMap { id in
+            guard let found = checks[id], found.state.isGood == false,
+                let rule = policy[found.role]?.check, state.smurfs[id]?.assigned == found.role
+            else { return nil }
+            return "\(id) fails its check \(rule.name): \(found.state.trouble)"
+        }
+    }
+
     // MARK: The loop
 
     /// Plans once, and saves what changed.
@@ -105,8 +165,9 @@ public actor RoleSchedulerService {
     /// - Throws: when the state cannot be saved; then nothing has changed.
     public func tick() throws -> Membership? {
         let now = moment()
+        let health = checkedHealth(now)
         let plan = plan(policy: policy, state: state, demand: demand, health: health, now: now)
-        var alarms = plan.notes
+        var alarms = plan.notes + failedChecks
         var previous = published
         if previous == nil, version > 0 { previous = Membership(version: version) }
         let view = membership(
@@ -151,6 +212,8 @@ public actor RoleSchedulerService {
         every interval: Duration = .milliseconds(100),
         publish: @Sendable (Membership) async throws -> Void
     ) async throws {
+        let checker = Task { await HealthChecker(self).run() }
+        defer { checker.cancel() }
         var lastTrouble = ""
         while !Task.isCancelled {
             do {
@@ -260,7 +323,8 @@ public actor RoleSchedulerService {
 
     public func board() -> Board {
         let now = moment()
-        let planner = PlanView(policy: policy, state: state, health: health, now: now)
+        let planner = PlanView(
+            policy: policy, state: state, health: checkedHealth(now), now: now)
         let explained = Dictionary(
             (lastPlan?.explanation ?? []).map { ($0.role, $0) }, uniquingKeysWith: { $1 })
         let roles = policy.rolesByPriority.map { rule in

@@ -30,13 +30,18 @@ struct PolicyCommand: ParsableCommand {
         func run() throws {
             let policy = try FarmSources.policy(at: policy)
             var table = Table(
-                ["ROLE", "PRIORITY", "MEMBERS", "SERVICE", "NAMES", "TTL", "DRAIN", "SIZED BY"])
+                [
+                    "ROLE", "PRIORITY", "MEMBERS", "SERVICE", "NAMES", "TTL", "DRAIN", "SIZED BY",
+                    "CHECK",
+                ])
             for rule in policy.rolesByPriority {
                 let ceiling = rule.max.map(String.init) ?? "all"
                 table.add([
                     rule.role.name, "\(rule.priority)", "\(rule.min)–\(ceiling)",
                     rule.service.rawValue, names(rule), "\(rule.ttl) s",
                     spoken(seconds: rule.drainTime.inSeconds), sizing(rule),
+                    rule.check.map { "\($0.name), every \(spoken(seconds: $0.every.inSeconds))" }
+                        ?? "-",
                 ])
             }
             print(table.lines.joined(separator: "\n"))
