@@ -96,7 +96,7 @@ import ZoneFile
                 "127.0.0.1:\(agents)",
             ], directory: directory)
         let query = Question.bytes("ns1.f.test", 1)
-        try await node.ready {
+        try await node.ready(within: .seconds(240)) {
             guard FileManager.default.fileExists(atPath: directory.file("data/control.sock")),
                 let udp = LoopbackClient(port: dns, stream: false)
             else { return false }
