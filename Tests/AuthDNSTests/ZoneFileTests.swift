@@ -24,6 +24,10 @@ import ZoneFile
         (start + "@ IN SOA ns1 hm 1 60 15 604800 30\n", 6, "second SOA"),
         (start + "ns1 IN CNAME www\n", 6, "CNAME"),
         (start + "w IN CNAME www\nw IN A 127.0.0.1\n", 7, "CNAME"),
+        (start + "w IN TXT a\nw IN DNAME x.test.\nw IN TXT b\n", 7, "DNAME is not supported"),
+        (start + "*.w IN NS ns1\n", 6, "a wildcard cannot be delegated"),
+        (start + "w IN HTTPS 1 . port=http\n", 6, "parse"),
+        (start + "w IN TYPE731 \\# 3 0102\n", 6, "parse"),
         (start + "w IN TXT \"open\n", 6, "quote"),
         (start + "w IN TXT ( \"a\"\n", 6, "never closed"),
         (start + "w IN A 127.0.0.300\n", 6, "parse"),
@@ -55,6 +59,31 @@ import ZoneFile
     private static let manyAddresses = (1...5000).map {
         "many IN A 127.0.\($0 >> 8).\($0 & 255)\n"
     }.joined()
+
+    /// Types in words, and others by their number (RFC 3597 §5, RFC 9460 §2.1).
+    @Test(
+        arguments: [
+            (
+                "HTTPS 1 . alpn=h2,h3 port=443 ipv4hint=192.0.2.1", 65,
+                [
+                    0, 1, 0, 0, 1, 0, 6, 2, 0x68, 0x32, 2, 0x68, 0x33, 0, 3, 0, 2, 1, 0xBB, 0, 4, 0,
+                    4, 192, 0, 2, 1,
+                ]
+            ),
+            ("SVCB 0 s.f.test.", 64, [0, 0, 1, 0x73, 1, 0x66, 4, 0x74, 0x65, 0x73, 0x74, 0]),
+            ("TYPE65 \\# 3 000100", 65, [0, 1, 0]),
+            ("TYPE731 \\# 4 ab cdef 01", 731, [171, 205, 239, 1]),
+            ("TYPE1 \\# 4 7f000001", 1, [127, 0, 0, 1]), ("TYPE731 \\# 0", 731, []),
+            ("CAA 0 issue \"x\"", 257, [0, 5, 0x69, 0x73, 0x73, 0x75, 0x65, 0x78]),
+            ("TLSA 3 1 1 00ff", 52, [3, 1, 1, 0, 255]),
+        ] as [(String, UInt16, [UInt8])])
+    func everyTypeIsRead(_ text: String, _ type: UInt16, _ data: [UInt8]) throws {
+        let directory = try TemporaryDirectory()
+        let zone = try readZone(
+            at: directory.write("f.test.zone", Self.start + "w IN \(text)\n"))
+        let record = try #require(zone.records.last)
+        #expect(record.type.rawValue == type && record.data == data)
+    }
 
     @Test(arguments: faults.indices) func faultsNameTheirLine(_ index: Int) throws {
         let (text, line, word) = Self.faults[index]

@@ -36,8 +36,6 @@ import ZoneFile
         ("bounce IN CNAME ns1\n", 6, "bounce.f.test is an alias"),
         ("x IN TXT a\nweb IN NS ns1\n", 7, "web.f.test is delegated"),
         ("eu.web IN NS ns1\n", 6, "eu.web.f.test is delegated"),
-        ("@ IN DNAME other.test.\n", 6, "everything below f.test is redirected"),
-        ("web IN DNAME other.test.\n", 6, "eu.web.f.test"),
         ("x IN TXT a\ns01 IN A 127.0.0.9\n", 7, "member 's01'"),
         ("s01 IN TXT a\n", 6, "member 's01'"),
         ("s01 IN CNAME ns1\n", 6, "member 's01'"),
@@ -63,7 +61,6 @@ import ZoneFile
         ("a IN CNAME ns1\n@ IN MX 10 a\n", 7, "RFC 2181 section 10.3"),
         ("_x._tcp IN SRV 0 0 25 gone\n", 6, "gone.f.test has no address"),
         ("@ IN NS ns2\n", 6, "ns2.f.test has no address"),
-        ("d IN DNAME other.test.\n", 6, "not redirected"),
     ])
     func whatIsDoubtfulIsAWarningWithItsLine(
         _ text: String, _ line: Int, _ part: String

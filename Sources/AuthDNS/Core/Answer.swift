@@ -1,7 +1,7 @@
 /// How an image finds the answer to a question: RFC 1034 §4.3.2 as one pass over the names, with
 /// wildcards (RFC 4592) and referrals. Nothing here allocates.
 extension ZoneImage {
-    /// Most CNAMEs followed in one answer.
+    /// Most CNAMEs in one answer; whoever asks goes on from the last.
     static let longestChain = 8
 
     func answer(
@@ -53,7 +53,7 @@ extension ZoneImage {
     }
 
     /// The node whose name is `name` without its first `start` octets.
-    private func node(_ name: Span<UInt8>, from start: Int) -> Int? {
+    func node(_ name: Span<UInt8>, from start: Int) -> Int? {
         var hash = ZoneImage.hashStart
         for index in start..<name.count {
             hash = ZoneImage.hash(ZoneImage.lowered(name[index]), hash)
@@ -83,12 +83,15 @@ extension ZoneImage {
         octet &- 0x41 < 26 ? octet | 0x20 : octet
     }
 
-    private func isWithinApex(_ name: Span<UInt8>) -> Bool {
-        let start = name.count - apex.wire.count
+    private func isWithinApex(_ name: Span<UInt8>) -> Bool { isWithin(apexNode, name) }
+
+    /// Whether `name` is that of `node` or below it.
+    func isWithin(_ node: Int, _ name: Span<UInt8>) -> Bool {
+        let start = name.count - Int(nodes[node].nameLength)
         guard start >= 0 else { return false }
         var offset = 0
         while offset < start { offset += Int(name[offset]) + 1 }
-        return offset == start && matches(apexNode, name, start)
+        return offset == start && matches(node, name, start)
     }
 
     /// Whether the parent side of a cut must answer with a referral; DS belongs to the parent.
@@ -118,7 +121,7 @@ extension ZoneImage {
             return putPacked(index, &reply, &response)
         } else if let alias = set(node, .cname) {
             putPacked(alias, &reply, &response)
-            if !reply.isTruncated { follow(alias, name, type, &reply, &response) }
+            if !reply.isTruncated { follow(alias, from: node, name, type, &reply, &response) }
             return
         }
         deny(name, &reply, &response)
@@ -130,14 +133,17 @@ extension ZoneImage {
         reply.refuse(.serverFailure, .notReady)
     }
 
-    /// Follows a CNAME as far as it stays in the zone.
+    /// Follows a CNAME as far as it stays in the zone and comes to no name twice.
+    /// - Parameter first: the node that `alias` is of.
     private func follow(
-        _ alias: Int, _ question: Span<UInt8>, _ type: RecordType, _ reply: inout Reply,
-        _ response: inout MutableSpan<UInt8>
+        _ alias: Int, from first: Int, _ question: Span<UInt8>, _ type: RecordType,
+        _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
     ) {
         var alias = alias
+        var seen = InlineArray<8, Int>(repeating: -1)
+        seen[0] = first
         let bytes = bytes
-        for _ in 0..<ZoneImage.longestChain {
+        for step in 1...ZoneImage.longestChain {
             // The data of a plain record begins 10 octets behind its start.
             let start = Int(sets[alias].plainOffset) + 10
             let end = Int(sets[alias].plainOffset) + Int(sets[alias].plainLength)
@@ -146,19 +152,23 @@ extension ZoneImage {
             let node: Int
             switch find(target) {
             case .exact(let found): node = found
+            case .below(let found) where nodes[found].isCut || nodes[found].isBelowCut:
+                return referTarget(target, &reply, &response)
             case .below(let found) where nodes[found].wildcard >= 0:
                 node = Int(nodes[found].wildcard)
-            case .below(let found):
-                if nodes[found].isCut || nodes[found].isBelowCut { return }
+            case .below:
                 reply.code = .nameError
                 return deny(question, &reply, &response)
             }
-            if isDelegated(node, type) { return }
+            if isDelegated(node, type) { return referTarget(target, &reply, &response) }
             if let index = set(node, type) {
                 guard !sets[index].fails else { return fail(&reply) }
                 return putPlain(index, start..<end, .answer, &reply, &response)
             }
             guard let next = set(node, .cname) else { return deny(question, &reply, &response) }
+            for index in 0..<8 where seen[index] == node { return }
+            guard step < ZoneImage.longestChain else { return }
+            seen[step] = node
             putPlain(next, start..<end, .answer, &reply, &response)
             if reply.isTruncated { return }
             alias = next

@@ -72,7 +72,7 @@ extension ZoneImage {
         reply.count(section, set.count)
     }
 
-    private func forEachPlain(_ set: RecordSet, _ body: (Range<Int>) -> Void) {
+    func forEachPlain(_ set: RecordSet, _ body: (Range<Int>) -> Void) {
         var offset = Int(set.plainOffset)
         for _ in 0..<set.count {
             let length = 10 + Int(bytes[offset + 8]) << 8 + Int(bytes[offset + 9])
@@ -117,50 +117,5 @@ extension ZoneImage {
             for offset in 0..<4 { response[at + 4 + offset] = bytes[end - 4 + offset] }
         }
         reply.count(.authority, 1)
-    }
-
-    /// A referral to the zone below (RFC 1034 §4.3.2 step 3b) with the glue that is within it
-    /// (RFC 9471).
-    func refer(
-        _ name: Span<UInt8>, _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
-    ) {
-        reply.isAuthoritative = false
-        guard let (cut, offset) = cut(above: name), let index = set(cut, .ns) else { return }
-        reply.kind = .referral
-        reply.subject = UInt32(truncatingIfNeeded: cut)
-        let servers = sets[index]
-        guard reply.fits(Int(servers.plainLength) + Int(servers.count) * 2) else {
-            return reply.truncate()
-        }
-        forEachPlain(servers) { record in
-            reply.put16(0xC000 | (12 + offset), &response)
-            reply.put(bytes, record, &response)
-        }
-        reply.count(.authority, servers.count)
-        let names = bytes
-        forEachPlain(servers) { record in
-            let target = (record.lowerBound + 10)..<record.upperBound
-            guard case .exact(let node) = find(names.span.extracting(target)),
-                nodes[node].isBelowCut || nodes[node].isCut
-            else { return }
-            if let glue = set(node, .a), !reply.isTruncated {
-                putPlain(glue, target, .additional, &reply, &response)
-            }
-            if let glue = set(node, .aaaa), !reply.isTruncated {
-                putPlain(glue, target, .additional, &reply, &response)
-            }
-        }
-    }
-
-    /// The topmost cut at or above `name`, and where its name begins in `name`.
-    private func cut(above name: Span<UInt8>) -> (Int, Int)? {
-        var found: (Int, Int)?
-        var offset = 0
-        while name[offset] != 0 {
-            let rest = name.extracting(offset..<name.count)
-            if case .exact(let node) = find(rest), nodes[node].isCut { found = (node, offset) }
-            offset += Int(name[offset]) + 1
-        }
-        return found
     }
 }

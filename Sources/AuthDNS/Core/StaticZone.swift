@@ -22,6 +22,22 @@ public struct StaticZone: Hashable, Sendable {
         guard self.records.contains(where: { $0.type == .ns && $0.owner == apex }) else {
             throw ZoneFault("\(apex) has no NS record")
         }
+        for record in self.records { try StaticZone.check(record) }
+    }
+
+    /// What a zone may have by the standards and this server does not serve.
+    private static func check(_ record: ResourceRecord) throws(ZoneFault) {
+        if record.type == .dname {
+            throw ZoneFault(
+                "DNAME is not supported (RFC 6672): write a CNAME for each name below \(record.owner)",
+                owner: record.owner, type: .dname)
+        }
+        if record.type == .ns && record.owner.isWildcard {
+            throw ZoneFault(
+                "\(record.owner) has an NS record, and a wildcard cannot be delegated "
+                    + "(RFC 4592 section 4.2): write one for each name",
+                owner: record.owner, type: .ns)
+        }
     }
 
     /// The SOA record; its serial is replaced in every image.
@@ -33,10 +49,13 @@ public struct ZoneFault: Error, Hashable, Sendable, CustomStringConvertible {
     public let description: String
     /// Whose records are at fault; nil when it is not one name's.
     public let owner: DomainName?
+    /// Of the records at fault; nil when it is not one type's.
+    public let type: RecordType?
 
-    public init(_ description: String, owner: DomainName? = nil) {
+    public init(_ description: String, owner: DomainName? = nil, type: RecordType? = nil) {
         self.description = description
         self.owner = owner
+        self.type = type
     }
 }
 

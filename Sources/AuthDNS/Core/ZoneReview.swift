@@ -76,9 +76,6 @@ public struct ZoneReview: Sendable {
             if here != zone.apex, let cut = types[here]?[.ns] {
                 add(cut, "\(here) is delegated to another server, and \(owner) is \(what)")
             }
-            if here != owner, let redirect = types[here]?[.dname] {
-                add(redirect, "everything below \(here) is redirected, and \(owner) is \(what)")
-            }
             current = here.parent
         }
     }
@@ -95,9 +92,6 @@ public struct ZoneReview: Sendable {
     /// RFC 2181 §10.3: what MX, NS and SRV name must have addresses and be no alias.
     private mutating func reviewTargets() {
         for record in zone.records {
-            if record.type == .dname {
-                warn(record, "answered as it stands; names below it are not redirected")
-            }
             guard let target = record.target, target.isWithin(zone.apex) else { continue }
             if types[target]?[.cname] != nil {
                 warn(

@@ -65,7 +65,9 @@ public func loadZone(at path: String, origin: DomainName? = nil) throws(ZoneFile
         _ = try ZoneImage(zone: zone, membership: nil, serial: 1)
         return LoadedZone(zone: zone, path: path, lines: reader.lines)
     } catch {
-        let line = records.last { $0.owner == error.owner }.flatMap { reader.lines[$0] }
+        let line = records.last {
+            $0.owner == error.owner && (error.type == nil || $0.type == error.type)
+        }.flatMap { reader.lines[$0] }
         throw ZoneFileError(path: path, line: line ?? 0, text: error.description)
     }
 }
