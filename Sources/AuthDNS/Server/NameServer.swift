@@ -277,14 +277,31 @@ public final class NameServer: Sendable {
                 throw NameServerError(
                     "cannot listen on \(address): list each address, so that answers leave from it")
             }
-            let stream = BoundSocket(.stream, address, try Socket(.stream, address, port))
-            sockets.append(stream)
-            for _ in 0..<configuration.workers {
-                let socket = try Socket(.datagram, address, stream.socket.port)
-                sockets.append(BoundSocket(.datagram, address, socket))
-            }
+            sockets += try bind(address, port, workers: configuration.workers)
         }
         return sockets
+    }
+
+    /// One listener and its datagram sockets, on one port. A free port for TCP may be taken for UDP: then
+    /// another is tried.
+    private static func bind(
+        _ address: IPAddress, _ port: UInt16, workers: Int
+    ) throws(NameServerError) -> [BoundSocket] {
+        var attempts = port == 0 ? 20 : 1
+        while true {
+            attempts -= 1
+            let stream = BoundSocket(.stream, address, try Socket(.stream, address, port))
+            do throws(NameServerError) {
+                var sockets = [stream]
+                for _ in 0..<workers {
+                    let socket = try Socket(.datagram, address, stream.socket.port)
+                    sockets.append(BoundSocket(.datagram, address, socket))
+                }
+                return sockets
+            } catch {
+                if attempts == 0 { throw error }
+            }
+        }
     }
 }
 
