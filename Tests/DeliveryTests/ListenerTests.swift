@@ -140,8 +140,8 @@ import Testing
         let (listener, port) = try await bounces()
         let script =
             Self.mailer + """
-                busy = smtplib.SMTP("127.0.0.1", int(sys.argv[1]), timeout=20)
-                idle = smtplib.SMTP("127.0.0.1", int(sys.argv[1]), timeout=20)
+                busy = smtplib.SMTP("127.0.0.1", int(sys.argv[1]), timeout=150)
+                idle = smtplib.SMTP("127.0.0.1", int(sys.argv[1]), timeout=150)
                 busy.helo("x"); idle.helo("x")
                 busy.mail(""); busy.rcpt("b-" + sys.argv[2] + "@bounce.smurf.example.test")
                 print("ready", flush=True)
@@ -164,7 +164,7 @@ import Testing
             text += String(decoding: piece, as: UTF8.self)
         }
         #expect(text == "ready\n")
-        async let stopped: Void = listener.stop(grace: .seconds(20))
+        async let stopped: Void = listener.stop(grace: .seconds(120))
         try await Task.sleep(for: .milliseconds(300))
         try input.fileHandleForWriting.write(contentsOf: Data("go\n".utf8))
         text = String(

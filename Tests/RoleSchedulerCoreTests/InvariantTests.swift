@@ -37,7 +37,7 @@ import Testing
     /// I12: with nothing changing, the farm comes to rest.
     @Test func comesToRest() {
         var random = SeededGenerator(seed: SeededGenerator.announcedSeed("rest"))
-        for _ in 0..<30 {
+        for _ in 0..<12 {
             var farm = InvariantTests.randomFarm(&random)
             for _ in 0..<20 { InvariantTests.disturb(&farm, &random) }
             farm.down = []
