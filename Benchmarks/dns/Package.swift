@@ -11,12 +11,18 @@ let settings: [SwiftSetting] = [
 
 let package = Package(
     name: "benchmark-dns",
-    dependencies: [.package(url: "https://github.com/apple/swift-log", from: "1.16.2")],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
     targets: [
         .systemLibrary(name: "CEpoll"),
         .systemLibrary(name: "CLDNS"),
         .target(name: "Farm", swiftSettings: settings),
-        .target(name: "AuthDNSCore", dependencies: ["Farm"], swiftSettings: settings),
+        .target(
+            name: "AuthDNSCore",
+            dependencies: ["Farm", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: settings),
         .target(name: "ZoneFile", dependencies: ["AuthDNSCore", "CLDNS"], swiftSettings: settings),
         .target(
             name: "AuthDNS",

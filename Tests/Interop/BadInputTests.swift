@@ -246,12 +246,25 @@ import Testing
         try FileManager.default.createDirectory(
             atPath: node.data, withIntermediateDirectories: false)
         let junk = String(repeating: "this is something else\n", count: 500)
+        let key = try node.directory.write("data/token.key", String(repeating: "5a", count: 32))
+        chmod(key, 0o600)
         try node.directory.write("data/" + name, junk)
         let result = try await run(["timeout", "30"] + node.arguments())
         #expect(result.status == 1, "\(result.status)")
         #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
         #expect(result.errors.contains("/data/" + name), "\(result.errors)")
         #expect(try String(contentsOfFile: node.data + "/" + name, encoding: .utf8) == junk)
+    }
+
+    /// Another key would make void every link that went out: that is for people to decide.
+    @Test func aLostKeyIsNotReplacedInSilence() async throws {
+        let node = try ControlNodeFixture()
+        #expect(await (try node.start()).stop() == 0)
+        try FileManager.default.removeItem(atPath: node.data + "/token.key")
+        let result = try await run(["timeout", "30"] + node.arguments())
+        #expect(result.status == 1)
+        #expect(result.errors.contains("token.key' is missing"), "\(result.errors)")
+        #expect(!FileManager.default.fileExists(atPath: node.data + "/token.key"))
     }
 
     @Test func operatorsMistakesChangeNothing() async throws {

@@ -48,6 +48,37 @@ extension InteropTests {
             #expect(try await farm.stop().accepted == end.settled)
         }
 
+        /// A smurf that is on its way out when the control node restarts is no longer in the name, and holds rows
+        /// all the same: their outcomes are fetched, not waited for in vain.
+        @Test(.timeLimit(.minutes(4)))
+        func aRestartFindsWhoIsBeingDrained() async throws {
+            let count = 3000
+            var settings = FarmFixture.Settings()
+            settings.network = 22
+            settings.delay = 40
+            let farm = try FarmFixture(settings)
+            try await farm.start()
+            let template = Product.root + "/Tests/Interop/letter.eml"
+            let table = try farm.directory.write("readers.csv", RecipientRows.csv(count))
+            let sent = try await farm.smurf("send", template, table, "--name", "slow", "--no-wait")
+            #expect(sent.status == 0, "\(sent.errors)")
+            try await eventually("some are sent") { try await farm.settled("slow") > 100 }
+            let held = try await farm.smurf("hold", "s02", "--for", "5m", "--reason", "test")
+            #expect(held.status == 0, "\(held.errors)")
+            try await eventually("it has left the name") {
+                try await farm.members("smtp-out") == [farm.address(1)]
+            }
+            await farm.control?.stop()
+            try await farm.startControl()
+            try await eventually("the mailing has finished", within: .seconds(90)) {
+                try await farm.mailing("slow")?.state == "finished"
+            }
+            let end = try #require(try await farm.mailing("slow"))
+            #expect(end.settled == count && end.doubtful == 0, "\(end)")
+            let report = try await farm.stop()
+            #expect(report.accepted == count)
+        }
+
         @Test(.timeLimit(.minutes(2)))
         func badMailingsSendNothing() async throws {
             var settings = FarmFixture.Settings()

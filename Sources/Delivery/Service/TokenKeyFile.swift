@@ -8,7 +8,16 @@ public enum TokenKeyFile {
     /// - Throws: `TokenKeyError` when it cannot be read or made, says something else, or others may read it.
     public static func keys(inDirectory directory: String) throws -> [[UInt8]] {
         let path = directory + "/token.key"
-        if !FileManager.default.fileExists(atPath: path) { try make(path) }
+        if !FileManager.default.fileExists(atPath: path) {
+            // Another key would make void every link and bounce address that went out.
+            guard !FileManager.default.fileExists(atPath: directory + "/ledger.sqlite") else {
+                throw TokenKeyError(
+                    "'\(path)' is missing, and the ledger beside it is not new: put it back, or give up all links "
+                        + "and bounce addresses sent so far by '(umask 077; openssl rand -hex 32 > \(path))'"
+                )
+            }
+            try make(path)
+        }
         guard let data = FileManager.default.contents(atPath: path) else {
             throw TokenKeyError("cannot read '\(path)'")
         }

@@ -55,7 +55,11 @@ struct MailingCommand: AsyncParsableCommand {
                 throw Report.failure(
                     "there is no row \(row); \(mailing.count) rows render", status: Report.badInput)
             }
-            FileHandle.standardOutput.write(Data(found))
+            do {
+                try FileHandle.standardOutput.write(contentsOf: Data(found))
+            } catch {
+                throw Report.failure("cannot write the message: \(error.localizedDescription)")
+            }
         }
 
         private func writeAll(to directory: String) throws {

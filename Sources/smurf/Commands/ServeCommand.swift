@@ -1,6 +1,7 @@
 import ArgumentParser
 import AuthDNS
 import AuthDNSCore
+import DeliveryCore
 import Farm
 import Foundation
 import RoleScheduler
@@ -52,6 +53,9 @@ struct ServeCommand: AsyncParsableCommand {
         }
         guard (1...3650).contains(tokenDays) else {
             throw ValidationError("--token-days \(tokenDays): give 1 to 3650")
+        }
+        if let fault = unsubscribeBase.flatMap({ MailingIdentity.fault(inUnsubscribeBase: $0) }) {
+            throw ValidationError("--unsubscribe-base \(fault)")
         }
         guard lease.seconds >= 1 else { throw ValidationError("--lease: give 1s or more") }
         guard agents.address.isLoopback || identity.certificate != nil else {

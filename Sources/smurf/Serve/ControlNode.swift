@@ -166,6 +166,9 @@ final class ControlNode: Sendable {
             await scheduler.replacePolicy(fresh.policy)
             await deliveries.follow(fresh.policy)
             logger.notice("policy and zone were read anew")
+        } catch is ExitCode {
+            // What is wrong was said line by line.
+            logger.error("policy and zone stay as they were")
         } catch {
             logger.error("policy and zone stay as they were: \(error)")
         }

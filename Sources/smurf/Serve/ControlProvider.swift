@@ -34,6 +34,11 @@ struct ControlProvider: Smurffarm_V1_Control.SimpleServiceProtocol {
             return .with { $0.said = said }
         } catch let error as OverrideError {
             throw RPCError(code: .failedPrecondition, message: error.description)
+        } catch let error as RPCError {
+            throw error
+        } catch {
+            throw RPCError(
+                code: .internalError, message: "the farm's state cannot be written: \(error)")
         }
     }
 

@@ -57,7 +57,7 @@ struct Deliveries: Sendable {
             }
         var feeding = Feeder.Configuration(
             names: policy.addressNames(of: .smtpOut), port: options.feedPort,
-            certificate: certificate, core: policy.zone)
+            certificate: certificate, core: policy.zone, zone: policy.zone)
         feeding.leaseTime = options.leaseTime
         feeder = Feeder(
             feeding, ledger: ledger, resolver: try Resolver(upstream), logger: logger)

@@ -172,6 +172,10 @@ extension ControlProvider {
                 case .damaged, .unusable: .dataLoss
                 }
             throw RPCError(code: code, message: error.description)
+        } catch let error as RPCError {
+            throw error
+        } catch {
+            throw RPCError(code: .internalError, message: "the ledger cannot be written: \(error)")
         }
     }
 }

@@ -12,7 +12,7 @@ enum Report {
 
     /// Prints to standard error.
     static func note(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+        try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8))
     }
 
     /// Prints "smurf: `text`" to standard error and gives the error to throw.
@@ -23,6 +23,7 @@ enum Report {
 
     /// Writes to standard output without a line end, at once.
     static func paint(_ text: String) {
-        FileHandle.standardOutput.write(Data(text.utf8))
+        // A full disk or a closed pipe is no reason to crash.
+        try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
     }
 }

@@ -1,5 +1,6 @@
 import Farm
 import Foundation
+import GRDB
 import GRPCCore
 public import Logging
 
@@ -18,10 +19,14 @@ public actor Feeder {
         public var leaseTime: Duration = .seconds(30)
         /// Name of this core.
         public var core: String
+        /// The zone in which every smurf has a name of its own, without trailing dot.
+        public var zone: String
 
         public init(
-            names: [String], port: UInt16, certificate: MachineCertificate? = nil, core: String
+            names: [String], port: UInt16, certificate: MachineCertificate? = nil, core: String,
+            zone: String
         ) {
+            self.zone = zone
             self.names = names
             self.port = port
             self.certificate = certificate
@@ -120,11 +125,22 @@ public actor Feeder {
         }
     }
 
-    private func begin(_ address: IPAddress) {
+    /// A smurf that has left the name while this core was away still holds rows. It is asked for their outcomes
+    /// at its own name, and gets nothing new.
+    private func reach(_ smurf: String) async {
+        let name = smurf + "." + configuration.zone
+        guard let answer = try? await resolver.addresses(of: name) else { return }
+        for address in answer.addresses where links[address] == nil && feeding[smurf] == nil {
+            begin(address, isLeaving: !addresses.contains(address))
+        }
+    }
+
+    private func begin(_ address: IPAddress, isLeaving: Bool = false) {
         guard configuration.certificate != nil || address.isLoopback else {
             return logger.error("\(address) is beyond loopback: feeding it needs certificates")
         }
         let book = FeedBook()
+        book.isLeaving = isLeaving
         let link = SmurfLink(
             address: address, port: configuration.port, certificate: configuration.certificate,
             core: configuration.core, ledger: ledger, journal: journal, book: book, logger: logger,
@@ -152,7 +168,10 @@ public actor Feeder {
         for (smurf, place) in feeding where place == address {
             feeding[smurf] = nil
             lastSeen[smurf] = .now
-            logger.info("\(smurf) at \(address) is no longer fed: \(why.map { "\($0)" } ?? "done")")
+            let level: Logger.Level = why is DatabaseError ? .error : .info
+            logger.log(
+                level: level,
+                "\(smurf) at \(address) is no longer fed: \(why.map { "\($0)" } ?? "done")")
         }
         // A machine that refuses connections is not asked all the time, and one that is fed by another of its
         // addresses only now and then: that address may go.
@@ -171,7 +190,9 @@ public actor Feeder {
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(1))
             do {
-                for smurf in try await ledger.leaseHolders().keys.sorted() {
+                for smurf in try await ledger.leaseHolders().keys.sorted()
+                where feeding[smurf] == nil {
+                    await reach(smurf)
                     guard feeding[smurf] == nil,
                         ContinuousClock.now - (lastSeen[smurf] ?? start) > configuration.leaseTime
                     else { continue }

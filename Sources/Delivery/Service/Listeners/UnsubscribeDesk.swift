@@ -128,7 +128,7 @@ enum UnsubscribePage {
 
     /// GET: changes nothing.
     static let form = render([
-        "title": "Unsubscribe", "text": "You will get no more mail of this list.",
+        "title": "Unsubscribe", "text": "Do you want no more mail of this list?",
         "form": "Unsubscribe me",
     ])
 
