@@ -10,8 +10,8 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-/// Settings of targets that go through every octet of every message: optimised in debug builds too, because
-/// tests and the demo would spend most of their time there. Overflow checks stay.
+/// Settings of targets that go through every octet of every message or simulate hours: optimised in debug
+/// builds too, because tests and the demo would spend most of their time there. Overflow checks stay.
 let hot = strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]
 
 /// Settings of test targets: the same language, without the marking of unsafe calls.
@@ -66,7 +66,10 @@ let package = Package(
 
         .target(
             name: "RoleSchedulerCore", dependencies: ["Farm"], path: "Sources/RoleScheduler/Core",
-            swiftSettings: strict),
+            swiftSettings: hot),
+        .target(
+            name: "RoleSimulation", dependencies: ["Farm", "RoleSchedulerCore"],
+            path: "Sources/RoleScheduler/Simulation", swiftSettings: hot),
         .target(
             name: "RoleScheduler",
             dependencies: [
@@ -124,7 +127,7 @@ let package = Package(
             name: "smurf",
             dependencies: [
                 "AuthDNS", "AuthDNSCore", "Delivery", "DeliveryCore", "Farm", "FarmProtocol",
-                "RoleScheduler", "RoleSchedulerCore", "Sink", "ZoneFile",
+                "RoleScheduler", "RoleSchedulerCore", "RoleSimulation", "Sink", "ZoneFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
@@ -151,6 +154,10 @@ let package = Package(
         .testTarget(
             name: "RoleSchedulerCoreTests",
             dependencies: ["Farm", "RoleSchedulerCore", "TestSupport"],
+            swiftSettings: testing),
+        .testTarget(
+            name: "RoleSimulationTests",
+            dependencies: ["Farm", "RoleSchedulerCore", "RoleSimulation", "TestSupport"],
             swiftSettings: testing),
         .testTarget(
             name: "RoleSchedulerTests",
