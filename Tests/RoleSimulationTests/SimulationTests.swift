@@ -17,7 +17,7 @@ import Testing
         return scenario
     }
 
-    private func split(_ out: Int, _ inbound: Int, _ web: Int) -> Steering {
+    private func split(_ out: Int, _ inbound: Int, _ web: Int) -> RoleSteering {
         .fixed(SeedFarm.policy, [SeedFarm.out: out, SeedFarm.in: inbound, SeedFarm.web: web])
     }
 

@@ -58,6 +58,12 @@ public struct Outcome: Hashable, Sendable, Codable {
         public var role: String
     }
 
+    /// Whether everything was sent while no bounce waited longer than 5 min and 99 % of the clicks at most
+    /// 10 s.
+    public var keepsLimits: Bool {
+        completion != nil && worstBounceAge <= 300 && clickWaitP99 <= 10
+    }
+
     /// The last second of the series.
     public var length: Int { minutes.last?.second ?? 0 }
 }

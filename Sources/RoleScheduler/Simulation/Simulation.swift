@@ -2,7 +2,7 @@ public import Farm
 public import RoleSchedulerCore
 
 /// Who steers a simulated farm.
-public enum Steering: Sendable {
+public enum RoleSteering: Sendable {
     /// The production `plan` by this policy.
     case policy(Policy)
     /// Nobody: these many machines hold each role from beginning to end, by the rules of the policy.
@@ -21,7 +21,7 @@ public enum Steering: Sendable {
 /// docs/guides/simulate.md.
 /// - Parameter name: how the outcome shall be called.
 /// - Complexity: O(machines × log machines) per plan.
-public func simulate(_ scenario: Scenario, _ steering: Steering, name: String) -> Outcome {
+public func simulate(_ scenario: Scenario, _ steering: RoleSteering, name: String) -> Outcome {
     var simulation = Simulation(scenario, steering, name: name)
     return simulation.run()
 }
@@ -42,7 +42,7 @@ struct Simulation {
     var world: World
     var record: Recorder
 
-    init(_ scenario: Scenario, _ steering: Steering, name: String) {
+    init(_ scenario: Scenario, _ steering: RoleSteering, name: String) {
         self.scenario = scenario
         policy = steering.policy
         machines = Machines(scenario)
