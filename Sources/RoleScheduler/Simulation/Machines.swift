@@ -13,10 +13,12 @@ struct Machines {
     private var random: SeededRandom
     /// When each machine that is down comes back.
     private var backAt: [SmurfID: Int] = [:]
+    private var replay: Replay?
 
     init(_ scenario: Scenario) {
         self.scenario = scenario
         random = SeededRandom(seed: scenario.seed)
+        replay = scenario.trace.map { Replay($0) }
         let count = min(max(scenario.smurfs, 1), 10_000)
         ids = (1...count).compactMap { number in
             let digits = String(number)
@@ -31,6 +33,10 @@ struct Machines {
     /// Lets machines fail and come back. As many random numbers are drawn whatever happens, so that every
     /// policy meets the same failures.
     mutating func step(_ second: Int) {
+        if second >= 0 { replay?.step(second) }
+        for machine in replay?.down.sorted() ?? [] where machine <= ids.count {
+            backAt[ids[machine - 1]] = second + 1
+        }
         if !backAt.isEmpty { backAt = backAt.filter { $0.value > second } }
         for outage in scenario.outages where outage.at == second {
             for id in ids.shuffled(using: &random).prefix(outage.machines) {

@@ -44,6 +44,9 @@ public struct Scenario: Hashable, Sendable {
     /// Seconds between two plans; nil: one, and more for farms of more than 500 machines, so that a
     /// simulated hour stays a matter of seconds.
     public var planInterval: Int?
+    /// Arrivals and failures to live through again; arrivals that it tells take the place of those that
+    /// follow from the mailing.
+    public var trace: Trace?
 
     public init() {}
 

@@ -25,12 +25,15 @@ struct World {
     private(set) var completion: Int?
     private(set) var worstBounceBacklog = 0.0
     private var random: SeededRandom
+    /// What comes in by a trace; nil when it follows from what was sent.
+    private var replay: Replay?
 
     init(_ scenario: Scenario) {
         self.scenario = scenario
         random = SeededRandom(seed: scenario.seed ^ 0x5EED)
         let rest = max(1 - scenario.sites.reduce(0) { $0 + $1.share }, 0)
         rows = (scenario.sites.map(\.share) + [rest]).map { $0 * scenario.recipients }
+        replay = scenario.trace.flatMap { $0.tellsArrivals ? Replay($0) : nil }
         limits = scenario.sites.map(\.limit) + [.infinity]
     }
 
@@ -40,6 +43,9 @@ struct World {
     /// Whether nothing is left to happen.
     func isOver(_ second: Int) -> Bool {
         guard let completion, bounces.total < 0.5, clicks.total < 0.5 else { return false }
+        if let trace = scenario.trace, replay != nil {
+            return second >= max(completion + 1, trace.length + Trace.lastHolds)
+        }
         return second > completion + max(scenario.bounceLag.longest, scenario.clickLag.longest)
     }
 
@@ -62,9 +68,13 @@ struct World {
 
     mutating func arrive(_ second: Int) {
         guard second >= 0 else { return }
+        replay?.step(second)
         arrivedBounces =
-            scenario.bounceShare * scenario.bounceLag.arrivals(at: second, causes: sent)
-        arrivedClicks = scenario.clickShare * scenario.clickLag.arrivals(at: second, causes: sent)
+            replay?.bounces
+            ?? scenario.bounceShare * scenario.bounceLag.arrivals(at: second, causes: sent)
+        arrivedClicks =
+            replay?.clicks
+            ?? scenario.clickShare * scenario.clickLag.arrivals(at: second, causes: sent)
         bounces.add(arrivedBounces, at: second)
         clicks.add(arrivedClicks, at: second)
     }

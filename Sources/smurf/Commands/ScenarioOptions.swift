@@ -22,6 +22,8 @@ struct ScenarioOptions: ParsableArguments {
         []
     @Option(help: "Minutes without numbers, FROM-TO.") var silence: [String] = []
     @Option(help: "Percent by which numbers are off.") var noise = 0.0
+    @Option(help: "A file of JSON lines with arrivals and failures to live through again.")
+    var trace: String?
     @Option(help: "Hours after which the simulation ends.") var hours = 6
     @Option(help: "Everything random follows from it.") var seed: UInt64 = 1
 
@@ -52,6 +54,7 @@ struct ScenarioOptions: ParsableArguments {
         }
         scenario.outages = try fail.map(outage)
         scenario.silences = try silence.map(quiet)
+        scenario.trace = try trace.map(TraceFile.read)
         return scenario
     }
 

@@ -19,6 +19,8 @@ struct SimulateCommand: ParsableCommand {
     var staticAll = false
     @Flag(help: "Write the results as JSON.") var json = false
     @Option(help: "Write a picture of the first run to this file (SVG).") var svg: String?
+    @Option(help: "Write what came in during the first run to this file, for --trace.")
+    var writeTrace: String?
     @OptionGroup var options: ScenarioOptions
 
     func run() throws {
@@ -28,6 +30,9 @@ struct SimulateCommand: ParsableCommand {
             simulate(scenario, steering, name: name)
         }
         if let svg, let first = outcomes.first { try draw(first, rules, to: svg) }
+        if let writeTrace, let first = outcomes.first {
+            try TraceFile.write(Trace(of: first), to: writeTrace)
+        }
         guard !json else { return try printJSON(outcomes) }
         printTable(outcomes)
         if staticAll {
