@@ -69,6 +69,9 @@ let package = Package(
             name: "RoleSchedulerCore", dependencies: ["Farm"], path: "Sources/RoleScheduler/Core",
             swiftSettings: hot),
         .target(
+            name: "RoleSimulation", dependencies: ["Farm", "RoleSchedulerCore"],
+            path: "Sources/RoleScheduler/Simulation", swiftSettings: hot),
+        .target(
             name: "RoleScheduler",
             dependencies: [
                 "Farm", "RoleSchedulerCore", "Yams",
@@ -126,7 +129,7 @@ let package = Package(
             name: "smurf",
             dependencies: [
                 "AuthDNS", "AuthDNSCore", "Delivery", "DeliveryCore", "Farm", "FarmProtocol",
-                "RoleScheduler", "RoleSchedulerCore", "Sink", "ZoneFile",
+                "RoleScheduler", "RoleSchedulerCore", "RoleSimulation", "Sink", "ZoneFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCNIOTransportHTTP2", package: "grpc-swift-nio-transport"),
@@ -153,6 +156,10 @@ let package = Package(
         .testTarget(
             name: "RoleSchedulerCoreTests",
             dependencies: ["Farm", "RoleSchedulerCore", "TestSupport"],
+            swiftSettings: testing),
+        .testTarget(
+            name: "RoleSimulationTests",
+            dependencies: ["Farm", "RoleSchedulerCore", "RoleSimulation", "TestSupport"],
             swiftSettings: testing),
         .testTarget(
             name: "RoleSchedulerTests",

@@ -7,7 +7,7 @@ extension Planner {
     static let fallsUntilQuarantine = 5
 
     mutating func live() {
-        for id in state.ids {
+        for id in ids {
             expireOverride(id)
             noteHealth(id)
             age(id)
@@ -23,19 +23,21 @@ extension Planner {
     }
 
     private mutating func noteHealth(_ id: SmurfID) {
-        if case .serving(let role)? = record(id)?.state, !isReady(id, role) {
+        guard var record = record(id) else { return }
+        let before = (record.unreadySince, record.downSince)
+        if case .serving(let role) = record.state, !isReady(id, role) {
             // A report that says so is needed: silence is told apart by `isUp`.
-            if isUp(id), health[id] != nil, record(id)?.unreadySince == nil {
-                state.smurfs[id]?.unreadySince = now
-            }
+            if isUp(id), health[id] != nil, record.unreadySince == nil { record.unreadySince = now }
         } else {
-            state.smurfs[id]?.unreadySince = nil
+            record.unreadySince = nil
         }
-        if isFit(id) {
-            state.smurfs[id]?.downSince = nil
-        } else if record(id)?.downSince == nil {
-            state.smurfs[id]?.downSince = now
+        if isFit(id, unreadySince: record.unreadySince) {
+            record.downSince = nil
+        } else if record.downSince == nil {
+            record.downSince = now
         }
+        guard before != (record.unreadySince, record.downSince) else { return }
+        state.smurfs[id] = record
     }
 
     private mutating func age(_ id: SmurfID) {

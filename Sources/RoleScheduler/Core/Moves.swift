@@ -4,7 +4,7 @@ import Farm
 /// role first, idle machines before donors, and never a role below its floor for another's sake.
 extension Planner {
     mutating func move(_ outcomes: [Role: RoleDemand.Outcome]) {
-        let usable = state.ids.filter(isUsable)
+        let usable = ids.filter(isUsable)
         let shares = Apportionment(
             policy: policy, usable: usable.count, wanted: outcomes.mapValues(\.setpoint),
             soaking: Set(outcomes.filter(\.value.isSoaking).keys))
@@ -34,7 +34,7 @@ extension Planner {
 
     /// After a restart nothing moves of its own will until everybody had the time to report.
     private mutating func isSettling() -> Bool {
-        let awaited = state.ids.filter(isAwaited)
+        let awaited = ids.filter(isAwaited)
         guard !awaited.isEmpty else { return false }
         notes.append("just started: \(awaited.count) machines have not reported yet")
         return true
@@ -48,7 +48,7 @@ extension Planner {
 
     /// Machines on hold drain at once: an operator's word needs no budget.
     private mutating func obeyHolds() {
-        for id in state.ids where record(id)?.override?.kind == .hold && isUnmoved(id) {
+        for id in ids where record(id)?.override?.kind == .hold && isUnmoved(id) {
             if case .serving(let role)? = record(id)?.state {
                 change(id, to: .draining(role), "held: \(record(id)?.override?.reason ?? "")")
             } else if case .warming(let role)? = record(id)?.state {
@@ -59,7 +59,7 @@ extension Planner {
 
     /// Machines that an operator moved go there one after the other, before demand is looked at.
     private mutating func obeyMoves(_ budget: inout Int) {
-        for id in state.ids where budget > 0 && isUnmoved(id) && isUp(id) {
+        for id in ids where budget > 0 && isUnmoved(id) && isUp(id) {
             guard let record = record(id), case .move(let role)? = record.override?.kind,
                 policy[role] != nil
             else { continue }
@@ -76,7 +76,7 @@ extension Planner {
     /// Machines whose role the policy has come to forbid leave it one after the other: as soon as the
     /// role keeps its floor without them, or at once when nobody could take over.
     private mutating func obeyPolicy(_ budget: inout Int) {
-        for id in state.ids where budget > 0 && isUnmoved(id) {
+        for id in ids where budget > 0 && isUnmoved(id) {
             guard case .serving(let role)? = record(id)?.state, isForbidden(id, role),
                 let rule = policy[role]
             else { continue }
@@ -90,7 +90,7 @@ extension Planner {
     /// Whether somebody is on the way to the role, or can be sent there without taking it from another
     /// role that needs it.
     private func hasSuccessor(_ rule: RolePolicy) -> Bool {
-        let isComing = state.ids.contains { id in
+        let isComing = ids.contains { id in
             switch record(id)?.state {
             case .warming(let role)?: role == rule.role && !isForbidden(id, role)
             case .idle?, .draining?: isUsable(id) && mayHold(id, rule.role)
@@ -109,7 +109,7 @@ extension Planner {
     }
 
     /// A machine that changed in this plan stays as it is until the next.
-    private func isUnmoved(_ id: SmurfID) -> Bool { !actions.contains { $0.smurf == id } }
+    private func isUnmoved(_ id: SmurfID) -> Bool { !changed.contains(id) }
 
     private mutating func fill(_ budget: inout Int, _ isFrozen: Bool) {
         var emergencyLeft = state.lastMove.map { $0 < now } ?? true
@@ -157,7 +157,7 @@ extension Planner {
     private mutating func help(
         _ rule: RolePolicy, _ budget: inout Int, _ why: String, isEmergency: Bool
     ) -> Bool {
-        let idle = state.ids.filter {
+        let idle = ids.filter {
             record($0)?.state == .idle && isUnmoved($0) && isUsable($0) && !isAwaited($0)
                 && mayHold($0, rule.role)
         }
@@ -166,7 +166,7 @@ extension Planner {
             return true
         }
         // Those on their way out of another role will be idle soon: do not empty a second one.
-        let coming = state.ids.contains { id in
+        let coming = ids.contains { id in
             guard case .draining? = record(id)?.state else { return false }
             return isUsable(id) && mayHold(id, rule.role)
         }
@@ -189,7 +189,7 @@ extension Planner {
     }
 
     private func donor(for rule: RolePolicy) -> SmurfID? {
-        let candidates = state.ids.filter { id in
+        let candidates = ids.filter { id in
             guard case .serving(let role)? = record(id)?.state, role != rule.role else {
                 return false
             }

@@ -62,7 +62,11 @@ struct Planner: Sendable {
     let health: [SmurfID: Health]
     let now: Moment
     var state: FarmState
+    /// The machines in the order in which everything walks them; a plan neither adds nor removes any.
+    let ids: [SmurfID]
     var actions: [Plan.Action] = []
+    /// The machines of `actions`.
+    var changed: Set<SmurfID> = []
     var notes: [String] = []
     var targets: [Role: Int] = [:]
     var blocked: [Role: String] = [:]
@@ -73,6 +77,7 @@ struct Planner: Sendable {
         self.state = state
         self.health = health
         self.now = now
+        ids = state.ids
         members = Dictionary(
             policy.members.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
     }
@@ -97,8 +102,13 @@ struct Planner: Sendable {
 
     /// Whether it is up and, when it serves, ready or unready only for as long as it might be silent.
     func isFit(_ id: SmurfID) -> Bool {
+        isFit(id, unreadySince: record(id)?.unreadySince)
+    }
+
+    /// - Parameter unreadySince: of its record, for who has that at hand.
+    func isFit(_ id: SmurfID, unreadySince: Moment?) -> Bool {
         guard isUp(id) else { return false }
-        guard let since = record(id)?.unreadySince else { return true }
+        guard let since = unreadySince else { return true }
         return now.since(since) <= policy.guards.downAfter
     }
 
@@ -106,12 +116,15 @@ struct Planner: Sendable {
 
     /// Members of `role`, serving or warming, fit or not; those that must leave it do not count.
     func assigned(_ role: Role) -> [SmurfID] {
-        state.ids.filter { record($0)?.assigned == role && !isForbidden($0, role) }
+        ids.filter { record($0)?.assigned == role && !isForbidden($0, role) }
     }
 
     /// Members of `role` that are answered and fit.
     func healthyServing(_ role: Role) -> [SmurfID] {
-        state.ids.filter { record($0)?.state == .serving(role) && isFit($0) }
+        ids.filter { id in
+            guard let record = record(id), record.state == .serving(role) else { return false }
+            return isFit(id, unreadySince: record.unreadySince)
+        }
     }
 
     /// Whether the policy bars `id` from `role` and no operator put it there.
@@ -121,12 +134,12 @@ struct Planner: Sendable {
 
     /// Machines that the scheduler may count on.
     func isUsable(_ id: SmurfID) -> Bool {
-        guard let record = record(id), isFit(id) else { return false }
+        guard let record = record(id) else { return false }
         switch record.state {
         case .joining, .quarantined: return false
         case .idle, .warming, .serving, .draining: break
         }
-        return record.override?.kind != .hold
+        return record.override?.kind != .hold && isFit(id, unreadySince: record.unreadySince)
     }
 
     /// Whether the machine may hold the role, by policy and by an operator's word.
@@ -141,6 +154,7 @@ struct Planner: Sendable {
     mutating func change(_ id: SmurfID, to new: SmurfRecord.State, _ why: String) {
         guard var record = state.smurfs[id] else { return }
         actions.append(Plan.Action(smurf: id, from: record.state, to: new, why: why))
+        changed.insert(id)
         if case .draining(let role) = record.state, policy[role]?.sends ?? false {
             state.departedSenders[id] = now
         }

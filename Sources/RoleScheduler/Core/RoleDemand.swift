@@ -34,6 +34,7 @@ struct RoleDemand {
         let isBlind = isBlind(rule)
         let (raw, text) = rawDemand(rule)
         var wanted = rule.clamp(tolerated(raw, setpoint))
+        wanted = Swift.max(wanted, rule.clamp(unsaturated(rule)))
         if let latency = rule.demand.latency, let seen = fresh(latency.signal),
             seen > latency.limit.inSeconds
         {
@@ -122,6 +123,18 @@ struct RoleDemand {
             + "(\(rounded(capacity))/s × \(rounded(rule.utilisation))) = \(rounded(raw))"
         let lack = missing.isEmpty ? "" : ", without \(missing.joined(separator: ", "))"
         return (Swift.max(raw, 0), text + lack)
+    }
+
+    /// The fewest members that need at most 95 % of their capacity for what arrives, or the planned share
+    /// of it if that is more (100 % is an operator's word that the number is exact). Arrivals are counted
+    /// behind the members that take them: at their limit they only say that there is more, and a tolerance
+    /// that swallowed that would leave the role as it is for as long as work piles up.
+    private func unsaturated(_ rule: RolePolicy) -> Int {
+        guard let capacity = rule.capacity, capacity > 0,
+            let arrival = rule.demand.arrival.flatMap(fresh)
+        else { return 0 }
+        let share = Swift.max(0.95, rule.utilisation)
+        return Int(Swift.min((arrival / (share * capacity) - 1e-9).rounded(.up), 1e6))
     }
 
     private func isBlind(_ rule: RolePolicy) -> Bool {

@@ -7,7 +7,7 @@ import RoleSchedulerCore
 struct PolicyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "policy", abstract: "Checks and explains policy files.",
-        subcommands: [Check.self, Explain.self])
+        subcommands: [Check.self, Explain.self, SimulateCommand.self])
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(

@@ -1,0 +1,103 @@
+public import Farm
+import RoleSchedulerCore
+
+/// What happens to a simulated farm: the mailing, the machines, the internet around them, and what goes
+/// wrong. Policies are compared by running them through the same scenario; it says nothing of roles'
+/// targets. Times are seconds from the start of the mailing.
+public struct Scenario: Hashable, Sendable {
+    /// Everything that is random follows from it.
+    public var seed: UInt64 = 1
+    /// Machines, 1…10,000.
+    public var smurfs = 12
+    /// Rows of the mailing.
+    public var recipients = 1_000_000.0
+    /// Octets of one message on the wire.
+    public var messageBytes = 40_000.0
+    /// Bits per second of each machine's link.
+    public var linkBits = 100e6
+    /// Work per second that one machine really does in a role, whatever the policy believes of it; a role
+    /// that is not listed does the policy's capacity.
+    public var rates: [Role: Double] = [:]
+    /// Share of rows that come back as bounces.
+    public var bounceShare = 0.06
+    public var bounceLag = Lag.bounces
+    /// Share of rows whose reader clicks on the unsubscribe link.
+    public var clickShare = 0.015
+    public var clickLag = Lag.clicks
+    /// Share of resolvers, 0…1, that keep an answer for `overdue` whatever its TTL says.
+    public var ignoringTTL = 0.05
+    public var overdue = 900
+    /// Receiving sites that take no more than so much; the rest of the internet takes anything.
+    public var sites: [Site] = []
+    public var outages: [Outage] = []
+    /// Mean seconds between two failures of one machine; nil: machines fail only by `outages`.
+    public var meanTimeBetweenFailures: Double?
+    /// Mean seconds until such a machine is back.
+    public var repair = 600.0
+    public var silences: [Silence] = []
+    /// Numbers of arrival are off by up to this share, either way.
+    public var noise = 0.0
+    /// Seconds that the farm runs before the mailing begins, so that it starts settled.
+    public var lead = 600
+    /// The simulation ends here at the latest.
+    public var horizon = 6 * 3600
+    /// Seconds between two plans; nil: one, and more for farms of more than 500 machines, so that a
+    /// simulated hour stays a matter of seconds.
+    public var planInterval: Int?
+    /// Arrivals and failures to live through again; arrivals that it tells take the place of those that
+    /// follow from the mailing.
+    public var trace: Trace?
+
+    public init() {}
+
+    /// Messages per second that the link of one machine carries; 7 % goes to headers of TCP/IP and Ethernet.
+    public var linkRate: Double { linkBits * 0.93 / 8 / max(messageBytes, 1) }
+
+    /// Seconds between two plans, at least one.
+    var planStep: Int { max(planInterval ?? (smurfs + 499) / 500, 1) }
+
+    /// Work per second that one machine really does in the role.
+    func rate(of rule: RolePolicy) -> Double {
+        let own = rates[rule.role] ?? rule.capacity
+        guard rule.service == .smtpOut else { return own ?? 100 }
+        return min(own ?? linkRate, linkRate)
+    }
+
+    /// A receiving site (the MX set that shares a limit).
+    public struct Site: Hashable, Sendable {
+        /// Of all rows, 0…1; the shares of all sites add up to at most 1.
+        public var share: Double
+        /// Messages per second that it takes of the whole farm.
+        public var limit: Double
+
+        public init(share: Double, limit: Double) {
+            self.share = share
+            self.limit = limit
+        }
+    }
+
+    /// Machines that go down at one moment.
+    public struct Outage: Hashable, Sendable {
+        public var at: Int
+        public var machines: Int
+        /// Seconds until they are back.
+        public var lasting: Int
+
+        public init(at: Int, machines: Int, lasting: Int) {
+            self.at = at
+            self.machines = machines
+            self.lasting = lasting
+        }
+    }
+
+    /// A time in which no numbers of demand arrive.
+    public struct Silence: Hashable, Sendable {
+        public var from: Int
+        public var to: Int
+
+        public init(from: Int, to: Int) {
+            self.from = from
+            self.to = to
+        }
+    }
+}

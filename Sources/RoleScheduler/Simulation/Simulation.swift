@@ -1,0 +1,177 @@
+public import Farm
+public import RoleSchedulerCore
+
+/// Who steers a simulated farm.
+public enum RoleSteering: Sendable {
+    /// The production `plan` by this policy.
+    case policy(Policy)
+    /// Nobody: these many machines hold each role from beginning to end, by the rules of the policy.
+    case fixed(Policy, [Role: Int])
+
+    var policy: Policy {
+        switch self {
+        case .policy(let policy), .fixed(let policy, _): policy
+        }
+    }
+}
+
+/// A farm and the internet around it under a simulated clock, in steps of one second: amounts flow, the
+/// production `plan` and `membership` decide. Deterministic: one scenario and one steering give one
+/// outcome. It models counts and rates, not single connections; what it leaves out is listed in
+/// docs/guides/simulate.md.
+/// - Parameter name: how the outcome shall be called.
+/// - Complexity: O(machines × log machines) per plan.
+public func simulate(_ scenario: Scenario, _ steering: RoleSteering, name: String) -> Outcome {
+    var simulation = Simulation(scenario, steering, name: name)
+    return simulation.run()
+}
+
+/// The working state of one call of `simulate`.
+struct Simulation {
+    let scenario: Scenario
+    let policy: Policy
+    let isSteered: Bool
+    /// Seconds since the farm began; the mailing begins `scenario.lead` later.
+    var clock = 0
+    var state = FarmState()
+    var machines: Machines
+    var demand = Demand()
+    var lastPlan: Plan?
+    var published: Membership?
+    var answers: [Role: CachedAnswers] = [:]
+    var world: World
+    var record: Recorder
+
+    init(_ scenario: Scenario, _ steering: RoleSteering, name: String) {
+        self.scenario = scenario
+        policy = steering.policy
+        machines = Machines(scenario)
+        world = World(scenario)
+        record = Recorder(name: name, roles: policy.roles.map(\.role), lead: scenario.lead)
+        for (index, id) in machines.ids.enumerated() {
+            let address = IPAddress.v4(0x0A00_0000 + UInt32(index) + 1)
+            state.smurfs[id] = SmurfRecord(addresses: [address], since: Simulation.moment(0))
+        }
+        isSteered = if case .policy = steering { true } else { false }
+        if case .fixed(_, let split) = steering { assign(split) }
+    }
+
+    /// Whole seconds from an origin that is not zero, as on a machine that has been up for a while.
+    static func moment(_ second: Int) -> Moment { Moment(seconds: Double(second + 1000)) }
+
+    private mutating func assign(_ split: [Role: Int]) {
+        var free = machines.ids[...]
+        for (role, count) in split.sorted(by: { $0.key < $1.key }) {
+            for id in free.prefix(max(count, 0)) { state.smurfs[id]?.state = .serving(role) }
+            free = free.dropFirst(max(count, 0))
+        }
+        for id in free { state.smurfs[id]?.state = .idle }
+    }
+
+    mutating func run() -> Outcome {
+        while true {
+            let second = clock - scenario.lead
+            machines.step(second)
+            machines.report(state, at: Simulation.moment(clock))
+            signal(second)
+            if clock % scenario.planStep == 0 { decide() }
+            flow(second)
+            record.end(of: second, self)
+            if second % 60 == 59 { world.minuteWaits = Waits() }
+            clock += 1
+            if second >= scenario.horizon || world.isOver(second) { break }
+        }
+        return record.outcome(world, at: clock - scenario.lead)
+    }
+
+    /// The numbers that the delivery core and the agents would send now.
+    private mutating func signal(_ second: Int) {
+        let isSilent = scenario.silences.contains { $0.from <= second && second < $0.to }
+        let numbers = world.numbers(second)
+        guard !isSilent else { return }
+        for (name, value) in numbers {
+            demand.note(name, value, at: Simulation.moment(clock))
+        }
+    }
+
+    private mutating func decide() {
+        let now = Simulation.moment(clock)
+        var isCalm = published != nil && machines.down == 0
+        if isSteered {
+            let plan = plan(
+                policy: policy, state: state, demand: demand, health: machines.health, now: now)
+            record.note(plan.actions, at: clock - scenario.lead)
+            isCalm = isCalm && plan.actions.isEmpty && lastPlan?.actions.isEmpty ?? false
+            state = plan.state
+            lastPlan = plan
+        } else {
+            for rule in policy.roles {
+                let held = state.ids.filter { state.smurfs[$0]?.state == .serving(rule.role) }
+                state.lastMembers[rule.role] = held
+            }
+        }
+        // With everybody up and nobody moving, the membership of the last second holds.
+        guard !isCalm || clock % 30 == 0 else { return }
+        var notes: [String] = []
+        published = membership(
+            of: state, policy: policy, health: machines.health, now: now, previous: published,
+            notes: &notes)
+    }
+
+    /// Sends, takes bounces and clicks for one second.
+    private mutating func flow(_ second: Int) {
+        world.arrive(second)
+        machines.connections = [:]
+        for rule in policy.roles {
+            let owner = rule.names.first?.owner
+            let answer = published?.records.first { $0.owner == owner }?.members ?? []
+            answers[rule.role, default: CachedAnswers()].note(
+                answer, at: clock,
+                memory: max(Int(rule.ttl), scenario.overdue))
+            switch rule.service {
+            case .smtpOut: world.send(sendingCapacity(rule), second)
+            case .smtpIn: world.take(.bounces, served(rule, world.load(.bounces)), second)
+            case .web: world.take(.clicks, served(rule, world.load(.clicks)), second)
+            case .none: break
+            }
+        }
+    }
+
+    /// Messages that the members can send in this second: the cores feed whoever they know.
+    private func sendingCapacity(_ rule: RolePolicy) -> Double {
+        guard let cache = answers[rule.role] else { return 0 }
+        let rate = scenario.rate(of: rule)
+        return cache.stays.reduce(0) { sum, stay in
+            guard machines.isUp(stay.machine), isListening(stay.machine, rule.role) else {
+                return sum
+            }
+            return sum + rate * cache.known(stay, window: max(Int(rule.ttl), 1), now: clock)
+        }
+    }
+
+    /// How much of `load` the members take in this second. Clients try another address a second later
+    /// when one does not answer, so that no load is bound to one machine.
+    private mutating func served(_ rule: RolePolicy, _ load: Double) -> Double {
+        guard let cache = answers[rule.role] else { return 0 }
+        let rate = scenario.rate(of: rule)
+        var taken = 0.0
+        for stay in cache.stays
+        where machines.isUp(stay.machine) && isListening(stay.machine, rule.role) {
+            let obeying = cache.traffic(stay, window: max(Int(rule.ttl), 1), now: clock)
+            let ignoring = cache.traffic(stay, window: max(scenario.overdue, 1), now: clock)
+            let part = obeying + (ignoring - obeying) * scenario.ignoringTTL
+            let share = min(part * load, rate)
+            machines.connections[stay.machine, default: 0] += Int(share.rounded())
+            taken += share
+        }
+        return min(taken, load)
+    }
+
+    /// A machine listens while it serves and while it drains.
+    private func isListening(_ id: SmurfID, _ role: Role) -> Bool {
+        switch state.smurfs[id]?.state {
+        case .serving(let held)?, .draining(let held)?: held == role
+        default: false
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import ArgumentParser
+import Farm
+import RoleSchedulerCore
+import RoleSimulation
+
+/// What the simulated world is like, from the command line; every default is the seed's farm.
+struct ScenarioOptions: ParsableArguments {
+    @Option(help: "Rows of the mailing: 400000, 400k, 1M.") var recipients = Amount(value: 1e6)
+    @Option(help: "Octets of one message: 40k.") var size = Amount(value: 40_000)
+    @Option(help: "Machines, 1 to 10,000.") var smurfs = 12
+    @Option(help: "Bits per second of each machine's link: 100M.") var link = Amount(value: 100e6)
+    @Option(
+        help: "Real work per second of one machine, ROLE=RATE; by default the policy's capacity.")
+    var rate: [String] = []
+    @Option(help: "Percent of rows that bounce.") var bounces = 6.0
+    @Option(help: "Percent of rows whose readers unsubscribe.") var unsubscribes = 1.5
+    @Option(help: "Percent of resolvers that keep answers for 15 minutes whatever the TTL.")
+    var ignoreTTL = 5.0
+    @Option(help: "A receiving site's limit, PERCENT=RATE: 30=50 takes 30 % of the rows at 50/s.")
+    var site: [String] = []
+    @Option(help: "Machines that fail, COUNT@MINUTE or COUNT@MINUTE+MINUTES.") var fail: [String] =
+        []
+    @Option(help: "Minutes without numbers, FROM-TO.") var silence: [String] = []
+    @Option(help: "Percent by which numbers are off.") var noise = 0.0
+    @Option(help: "A file of JSON lines with arrivals and failures to live through again.")
+    var trace: String?
+    @Option(help: "Hours after which the simulation ends.") var hours = 6
+    @Option(help: "Everything random follows from it.") var seed: UInt64 = 1
+
+    /// - Throws: `Report.badInput` after one message for the first absurd value.
+    func scenario(for policy: Policy) throws -> Scenario {
+        var scenario = Scenario()
+        scenario.seed = seed
+        scenario.recipients = recipients.value
+        scenario.messageBytes = size.value
+        scenario.smurfs = smurfs
+        scenario.linkBits = link.value
+        scenario.bounceShare = bounces / 100
+        scenario.clickShare = unsubscribes / 100
+        scenario.ignoringTTL = ignoreTTL / 100
+        scenario.noise = noise / 100
+        scenario.horizon = hours * 3600
+        try check()
+        for text in rate {
+            let pair = parts(text, "=")
+            guard pair.count == 2, let role = Role(pair[0]), policy[role] != nil,
+                let value = Double(pair[1]), value > 0, value <= 1e9
+            else { throw refusal("--rate", text, "ROLE=RATE with a role of the policy, smtp-in=4") }
+            scenario.rates[role] = value
+        }
+        scenario.sites = try site.map(limit)
+        guard scenario.sites.reduce(0, { $0 + $1.share }) <= 1 else {
+            throw refusal("--site", site.joined(separator: " "), "shares of together 100 at most")
+        }
+        scenario.outages = try fail.map(outage)
+        scenario.silences = try silence.map(quiet)
+        scenario.trace = try trace.map(TraceFile.read)
+        return scenario
+    }
+
+    private func check() throws {
+        guard (1...10_000).contains(smurfs) else {
+            throw refusal("--smurfs", "\(smurfs)", "1 to 10000")
+        }
+        guard (1...48).contains(hours) else { throw refusal("--hours", "\(hours)", "1 to 48") }
+        for (name, amount) in [("--recipients", recipients), ("--size", size), ("--link", link)] {
+            guard amount.value >= 1 else { throw refusal(name, "\(amount.value)", "at least 1") }
+        }
+        let shares = [
+            ("--bounces", bounces), ("--unsubscribes", unsubscribes), ("--ignore-ttl", ignoreTTL),
+            ("--noise", noise),
+        ]
+        for (name, value) in shares where !(0...100).contains(value) {
+            throw refusal(name, "\(value)", "0 to 100")
+        }
+    }
+
+    private func parts(_ text: String, _ separator: Character) -> [String] {
+        text.split(separator: separator, omittingEmptySubsequences: false).map(String.init)
+    }
+
+    private func limit(_ text: String) throws -> Scenario.Site {
+        let pair = parts(text, "=").compactMap(Double.init)
+        guard pair.count == 2, (0...100).contains(pair[0]), pair[1] > 0, pair[1] <= 1e9 else {
+            throw refusal("--site", text, "PERCENT=RATE, 30=50")
+        }
+        return Scenario.Site(share: pair[0] / 100, limit: pair[1])
+    }
+
+    private func outage(_ text: String) throws -> Scenario.Outage {
+        let pair = parts(text, "@")
+        let times = pair.count == 2 ? parts(pair[1], "+").compactMap(Int.init) : []
+        let day = 0...2880
+        guard let count = pair.first.flatMap({ Int($0) }), (1...10_000).contains(count),
+            (1...2).contains(times.count), times.allSatisfy(day.contains)
+        else { throw refusal("--fail", text, "COUNT@MINUTE or COUNT@MINUTE+MINUTES, 4@20+30") }
+        let lasting = times.count == 2 ? times[1] * 60 : 172_800
+        return Scenario.Outage(at: times[0] * 60, machines: count, lasting: lasting)
+    }
+
+    private func quiet(_ text: String) throws -> Scenario.Silence {
+        let pair = parts(text, "-").compactMap(Int.init)
+        guard pair.count == 2, pair[0] < pair[1], pair[1] <= 2880 else {
+            throw refusal("--silence", text, "FROM-TO in minutes, 20-60")
+        }
+        return Scenario.Silence(from: pair[0] * 60, to: pair[1] * 60)
+    }
+
+    private func refusal(_ option: String, _ text: String, _ wanted: String) -> ExitCode {
+        Report.failure("\(option) '\(text)': write \(wanted)", status: Report.badInput)
+    }
+}
+
+/// A number with an optional k, M or G behind it (thousands, millions, thousand millions).
+struct Amount: ExpressibleByArgument {
+    let value: Double
+
+    init(value: Double) { self.value = value }
+
+    init?(argument: String) {
+        let factors: [Character: Double] = ["k": 1e3, "M": 1e6, "G": 1e9]
+        let factor = argument.last.flatMap { factors[$0] }
+        guard let number = Double(factor == nil ? argument[...] : argument.dropLast()),
+            number.isFinite, number > 0, number * (factor ?? 1) <= 1e12
+        else { return nil }
+        value = number * (factor ?? 1)
+    }
+
+    var defaultValueDescription: String { "\(Int(value))" }
+}

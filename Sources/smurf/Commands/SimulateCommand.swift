@@ -1,0 +1,115 @@
+import ArgumentParser
+import Farm
+import Foundation
+import RoleScheduler
+import RoleSchedulerCore
+import RoleSimulation
+
+/// `smurf policy simulate`: what a policy would do with a mailing, before anything follows it. The
+/// production planner runs under a simulated clock; nothing is sent and nothing is asked of any server.
+struct SimulateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "simulate",
+        abstract: "Runs a mailing through a simulated farm that the policy steers.")
+
+    @Argument(help: "The policy file.") var policy: String
+    @Option(help: "A second policy file, or a static split: static:smtp-out=9,smtp-in=2,web=1.")
+    var against: [String] = []
+    @Flag(help: "Show every static split beside the policy, and the bound that nothing can beat.")
+    var staticAll = false
+    @Flag(help: "Write the results as JSON.") var json = false
+    @Option(help: "Write a picture of the first run to this file (SVG).") var svg: String?
+    @Option(help: "Write what came in during the first run to this file, for --trace.")
+    var writeTrace: String?
+    @OptionGroup var options: ScenarioOptions
+
+    func run() throws {
+        let rules = try FarmSources.policy(at: policy)
+        let scenario = try options.scenario(for: rules)
+        let outcomes = try steerings(rules, scenario).map { name, steering in
+            simulate(scenario, steering, name: name)
+        }
+        if let svg, let first = outcomes.first { try draw(first, rules, to: svg) }
+        if let writeTrace, let first = outcomes.first {
+            try TraceFile.write(Trace(of: first), to: writeTrace)
+        }
+        guard !json else { return try printJSON(outcomes) }
+        printTable(outcomes)
+        if staticAll {
+            let bound = clairvoyantCompletion(scenario, rules)
+            print(
+                "The mailing cannot be over before \(spoken(seconds: Double(bound))) (clairvoyant bound)",
+                terminator: "")
+            if let done = outcomes.first?.completion, bound > 0 {
+                print(
+                    "; the policy took \(fixed(Double(done) / Double(bound), 2)) times that",
+                    terminator: "")
+            }
+            print(".")
+        }
+    }
+
+    private func steerings(
+        _ rules: Policy, _ scenario: Scenario
+    ) throws -> [(String, RoleSteering)] {
+        var all: [(String, RoleSteering)] = [(policy, .policy(rules))]
+        for other in against {
+            if other.hasPrefix("static:") {
+                let split = try StaticSplit(other, rules, machines: scenario.smurfs)
+                all.append((split.name, .fixed(rules, split.members)))
+            } else {
+                all.append((other, .policy(try FarmSources.policy(at: other))))
+            }
+        }
+        if staticAll {
+            for split in StaticSplit.all(rules, machines: scenario.smurfs) {
+                all.append((split.name, .fixed(rules, split.members)))
+            }
+        }
+        return all
+    }
+
+    private func printJSON(_ outcomes: [Outcome]) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        print(String(decoding: try encoder.encode(outcomes), as: UTF8.self))
+    }
+
+    private func printTable(_ outcomes: [Outcome]) {
+        var table = Table([
+            "STEERED BY", "DONE AFTER", "OLDEST BOUNCE", "MOST BOUNCES WAIT", "CLICK P50", "P99",
+            "MOVES", "FLAPS", "LIMITS",
+        ])
+        for outcome in outcomes {
+            let done = outcome.completion.map { spoken(seconds: Double($0)) }
+            table.add([
+                outcome.name, done ?? "never (\(Int(outcome.unsent)) left)",
+                spoken(seconds: Double(outcome.worstBounceAge)),
+                String(Int(outcome.worstBounceBacklog)),
+                spoken(seconds: Double(outcome.clickWaitMedian)),
+                spoken(seconds: Double(outcome.clickWaitP99)), String(outcome.moves),
+                String(outcome.flaps), outcome.keepsLimits ? "kept" : "broken",
+            ])
+        }
+        print(table.lines.joined(separator: "\n"))
+        print("\nLimits: no bounce waits longer than 5 min, 99 % of the clicks at most 10 s.")
+    }
+
+    private func draw(_ outcome: Outcome, _ rules: Policy, to path: String) throws {
+        let title = "\(Int(options.recipients.value)) messages, \(options.smurfs) machines"
+        let goal = rules.roles.first { $0.service == .smtpOut }?.demand.eta
+        let picture = Picture(
+            outcome, title: title, zone: rules.zone, goal: goal.map { Int($0.inSeconds) }
+        ).svg
+        do {
+            try picture.write(toFile: path, atomically: true, encoding: .utf8)
+        } catch {
+            throw Report.failure("cannot write \(path): \(error.localizedDescription)")
+        }
+    }
+}
+
+/// `value` with so many digits after the point.
+private func fixed(_ value: Double, _ digits: Int) -> String {
+    String(format: "%.\(digits)f", value)
+}
