@@ -12,7 +12,7 @@ import Testing
     static func soa(_ serial: UInt32) -> ResourceRecord {
         let names = (DomainName("ns1.smurf.example.test") ?? .root).wire + [0]
         var data = names
-        for value in [serial, 60, 15, 604_800, 5] { TSIGRecord.put(UInt64(value), 4, &data) }
+        for value in [serial, 60, 15, 604_800, 5] { data.append(UInt64(value), octets: 4) }
         return ResourceRecord(owner: apex, type: .soa, ttl: 3600, data: data)
     }
 
@@ -35,15 +35,15 @@ import Testing
             UInt8(id >> 8), UInt8(id & 255), 0, 0, 0, 1, 0, 0, 0, serial == nil ? 0 : 1, 0, 0,
         ]
         query += apex.wire
-        TSIGRecord.put(UInt64(type.rawValue), 2, &query)
-        TSIGRecord.put(1, 2, &query)
+        query.append(UInt64(type.rawValue), octets: 2)
+        query.append(1, octets: 2)
         guard let serial else { return query }
         let record = soa(serial)
         query += record.owner.wire
-        TSIGRecord.put(6, 2, &query)
-        TSIGRecord.put(1, 2, &query)
-        TSIGRecord.put(0, 4, &query)
-        TSIGRecord.put(UInt64(record.data.count), 2, &query)
+        query.append(6, octets: 2)
+        query.append(1, octets: 2)
+        query.append(0, octets: 4)
+        query.append(UInt64(record.data.count), octets: 2)
         return query + record.data
     }
 

@@ -6,18 +6,28 @@ extension InteropTests {
     /// The operator's brakes on a mailing that runs, and what bad mailings get.
     @Suite(.serialized)
     struct SteeringTests {
-        @Test(.timeLimit(.minutes(4)))
-        func aMailingIsPausedResumedAndCancelled() async throws {
-            let count = 3000
+        /// A farm with a mailing "slow" on its way, which takes long enough to be interfered with.
+        private func sending(
+            _ count: Int, network: Int
+        ) async throws -> (farm: FarmFixture, template: String, table: String) {
             var settings = FarmFixture.Settings()
-            settings.network = 16
+            settings.network = network
             settings.delay = 40
+            // Nobody is given up for lost here, however busy the machine is.
+            settings.lease = "60s"
             let farm = try FarmFixture(settings)
             try await farm.start()
             let template = Product.root + "/Tests/Interop/letter.eml"
             let table = try farm.directory.write("readers.csv", RecipientRows.csv(count))
             let sent = try await farm.smurf("send", template, table, "--name", "slow", "--no-wait")
             #expect(sent.status == 0, "\(sent.errors)")
+            return (farm, template, table)
+        }
+
+        @Test(.timeLimit(.minutes(4)))
+        func aMailingIsPausedResumedAndCancelled() async throws {
+            let count = 3000
+            let (farm, template, table) = try await sending(count, network: 16)
             let again = try await farm.smurf("send", template, table, "--name", "slow", "--no-wait")
             #expect(again.status == 2 && again.errors.contains("exists already"), "\(again.errors)")
             try await eventually("some are sent") { try await farm.settled("slow") > 100 }
@@ -53,15 +63,7 @@ extension InteropTests {
         @Test(.timeLimit(.minutes(4)))
         func aRestartFindsWhoIsBeingDrained() async throws {
             let count = 3000
-            var settings = FarmFixture.Settings()
-            settings.network = 22
-            settings.delay = 40
-            let farm = try FarmFixture(settings)
-            try await farm.start()
-            let template = Product.root + "/Tests/Interop/letter.eml"
-            let table = try farm.directory.write("readers.csv", RecipientRows.csv(count))
-            let sent = try await farm.smurf("send", template, table, "--name", "slow", "--no-wait")
-            #expect(sent.status == 0, "\(sent.errors)")
+            let (farm, _, _) = try await sending(count, network: 22)
             try await eventually("some are sent") { try await farm.settled("slow") > 100 }
             let held = try await farm.smurf("hold", "s02", "--for", "5m", "--reason", "test")
             #expect(held.status == 0, "\(held.errors)")

@@ -6,9 +6,7 @@ struct SavedOctets {
     init(_ bytes: [UInt8] = []) { self.bytes = bytes }
 
     mutating func append(_ value: UInt64, _ octets: Int) {
-        for index in (0..<octets).reversed() {
-            bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(index * 8)))
-        }
+        bytes.append(value, octets: octets)
     }
 
     /// - Parameter octets: at most 65,535 of them.

@@ -42,9 +42,6 @@ public final class NameServer: Sendable {
         }
     }
 
-    /// Secondaries that were told of the newest version and have not answered yet.
-    public var secondariesWaiting: Int { notifyWorker.waiting }
-
     /// Binds every address and loads the saved image; nothing is answered before `start`.
     /// - Parameter zone: the static part; it replaces that of the saved image at the first publication.
     /// - Throws: when an address cannot be had, or the state directory cannot be read or written.
@@ -229,7 +226,10 @@ public final class NameServer: Sendable {
                     next.serial = source.serial
                 } else {
                     try store.save(image)
-                    next.remember(ZoneDifference(from: published.current, to: image), logger)
+                    // Without peers there is nobody who could ask what has changed.
+                    if !configuration.peers.peers.isEmpty {
+                        next.remember(ZoneDifference(from: published.current, to: image), logger)
+                    }
                     published.replace(with: image, next.history)
                     notifyWorker.changed(to: image.serial)
                 }

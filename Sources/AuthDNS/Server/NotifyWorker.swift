@@ -37,9 +37,6 @@ final class NotifyWorker: Sendable {
         state.withLock { $0.schedule.changed(to: serial, now: Clock.milliseconds()) }
     }
 
-    /// Secondaries that have not answered yet.
-    var waiting: Int { state.withLock { $0.schedule.waiting } }
-
     /// Works until `stopping` is set; returns soon after.
     func run() {
         let kind = Int32(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)

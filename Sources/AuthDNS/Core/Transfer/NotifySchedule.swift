@@ -76,13 +76,13 @@ public enum NotifyMessage {
     public static func request(id: UInt16, soa: ResourceRecord) -> [UInt8] {
         var message: [UInt8] = [UInt8(id >> 8), UInt8(id & 255), 0x24, 0, 0, 1, 0, 1, 0, 0, 0, 0]
         message += soa.owner.wire
-        TSIGRecord.put(6, 2, &message)
-        TSIGRecord.put(1, 2, &message)
+        message.append(6, octets: 2)
+        message.append(1, octets: 2)
         message += [0xC0, 12]
-        TSIGRecord.put(6, 2, &message)
-        TSIGRecord.put(1, 2, &message)
-        TSIGRecord.put(UInt64(soa.ttl), 4, &message)
-        TSIGRecord.put(UInt64(soa.data.count), 2, &message)
+        message.append(6, octets: 2)
+        message.append(1, octets: 2)
+        message.append(UInt64(soa.ttl), octets: 4)
+        message.append(UInt64(soa.data.count), octets: 2)
         return message + soa.data
     }
 

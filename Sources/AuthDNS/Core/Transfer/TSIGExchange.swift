@@ -81,7 +81,7 @@ public struct TSIGExchange: Sendable {
         _ message: inout [UInt8], unixTime: UInt64, fault: TSIGRecord.Fault, now: UInt64
     ) {
         var other: [UInt8] = []
-        if fault == .badTime { TSIGRecord.put(now, 6, &other) }
+        if fault == .badTime { other.append(now, octets: 6) }
         var record = TSIGRecord(
             key: key.name, algorithm: key.algorithm.name, time: unixTime, code: [],
             originalID: UInt16(message[0]) << 8 | UInt16(message[1]), fault: fault.rawValue,
@@ -98,7 +98,7 @@ public struct TSIGExchange: Sendable {
     private func input(_ message: [UInt8], _ record: TSIGRecord) -> [UInt8] {
         var bytes: [UInt8] = []
         if !lastCode.isEmpty {
-            TSIGRecord.put(UInt64(lastCode.count), 2, &bytes)
+            bytes.append(UInt64(lastCode.count), octets: 2)
             bytes += lastCode
         }
         return bytes + message + record.digested(isFirst: isFirst)

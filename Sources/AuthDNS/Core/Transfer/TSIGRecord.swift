@@ -24,26 +24,26 @@ struct TSIGRecord: Hashable, Sendable {
     var other: [UInt8] = []
 
     /// Octets of a record with these names and so long a MAC.
-    static func length(_ key: TSIGKey, other: Int = 0) -> Int {
-        key.name.wire.count + 10 + key.algorithm.name.wire.count + 16 + key.algorithm.length + other
+    static func length(_ key: TSIGKey) -> Int {
+        key.name.wire.count + 10 + key.algorithm.name.wire.count + 16 + key.algorithm.length
     }
 
     /// Octets: the whole record, names not compressed.
     var wire: [UInt8] {
         var data = algorithm.wire
-        TSIGRecord.put(time, 6, &data)
-        TSIGRecord.put(UInt64(fudge), 2, &data)
-        TSIGRecord.put(UInt64(code.count), 2, &data)
+        data.append(time, octets: 6)
+        data.append(UInt64(fudge), octets: 2)
+        data.append(UInt64(code.count), octets: 2)
         data += code
-        TSIGRecord.put(UInt64(originalID), 2, &data)
-        TSIGRecord.put(UInt64(fault), 2, &data)
-        TSIGRecord.put(UInt64(other.count), 2, &data)
+        data.append(UInt64(originalID), octets: 2)
+        data.append(UInt64(fault), octets: 2)
+        data.append(UInt64(other.count), octets: 2)
         data += other
         var out = key.wire
-        TSIGRecord.put(UInt64(TSIGRecord.type), 2, &out)
-        TSIGRecord.put(255, 2, &out)
-        TSIGRecord.put(0, 4, &out)
-        TSIGRecord.put(UInt64(data.count), 2, &out)
+        out.append(UInt64(TSIGRecord.type), octets: 2)
+        out.append(255, octets: 2)
+        out.append(0, octets: 4)
+        out.append(UInt64(data.count), octets: 2)
         return out + data
     }
 
@@ -53,24 +53,18 @@ struct TSIGRecord: Hashable, Sendable {
         var out: [UInt8] = []
         if isFirst {
             out += key.wire
-            TSIGRecord.put(255, 2, &out)
-            TSIGRecord.put(0, 4, &out)
+            out.append(255, octets: 2)
+            out.append(0, octets: 4)
             out += algorithm.wire
         }
-        TSIGRecord.put(time, 6, &out)
-        TSIGRecord.put(UInt64(fudge), 2, &out)
+        out.append(time, octets: 6)
+        out.append(UInt64(fudge), octets: 2)
         if isFirst {
-            TSIGRecord.put(UInt64(fault), 2, &out)
-            TSIGRecord.put(UInt64(other.count), 2, &out)
+            out.append(UInt64(fault), octets: 2)
+            out.append(UInt64(other.count), octets: 2)
             out += other
         }
         return out
-    }
-
-    static func put(_ value: UInt64, _ octets: Int, _ out: inout [UInt8]) {
-        for index in (0..<octets).reversed() {
-            out.append(UInt8(truncatingIfNeeded: value >> UInt64(index * 8)))
-        }
     }
 
     enum Finding: Hashable, Sendable {
@@ -101,8 +95,11 @@ struct TSIGRecord: Hashable, Sendable {
         }
         return reader.offset == message.count ? found : .malformed
     }
+}
 
-    private init?(_ owner: DomainName, _ data: [UInt8]) {
+extension TSIGRecord {
+    /// Reads the data of a record; nil when they are malformed.
+    fileprivate init?(_ owner: DomainName, _ data: [UInt8]) {
         var reader = MessageReader(data)
         guard let algorithm = reader.name(isPlain: true), let time = reader.number(6),
             let fudge = reader.number(2), let length = reader.number(2),
@@ -113,19 +110,5 @@ struct TSIGRecord: Hashable, Sendable {
         self.init(
             key: owner, algorithm: algorithm, time: time, fudge: UInt16(fudge), code: code,
             originalID: UInt16(id), fault: UInt16(fault), other: other)
-    }
-
-    init(
-        key: DomainName, algorithm: DomainName, time: UInt64, fudge: UInt16 = 300, code: [UInt8],
-        originalID: UInt16, fault: UInt16 = 0, other: [UInt8] = []
-    ) {
-        self.key = key
-        self.algorithm = algorithm
-        self.time = time
-        self.fudge = fudge
-        self.code = code
-        self.originalID = originalID
-        self.fault = fault
-        self.other = other
     }
 }

@@ -67,10 +67,10 @@ public struct TransferStream: Sendable {
         } else {
             message += wire
         }
-        TSIGRecord.put(UInt64(record.type.rawValue), 2, &message)
-        TSIGRecord.put(1, 2, &message)
-        TSIGRecord.put(UInt64(record.ttl), 4, &message)
-        TSIGRecord.put(UInt64(record.data.count), 2, &message)
+        message.append(UInt64(record.type.rawValue), octets: 2)
+        message.append(1, octets: 2)
+        message.append(UInt64(record.ttl), octets: 4)
+        message.append(UInt64(record.data.count), octets: 2)
         message += record.data
     }
 }

@@ -1,0 +1,9 @@
+/// Numbers in network order, most significant octet first (RFC 1700): how messages and saved files hold them alike.
+extension [UInt8] {
+    /// - Parameter octets: how many of the lowest octets of `value`, 1…8.
+    mutating func append(_ value: UInt64, octets: Int) {
+        for index in (0..<octets).reversed() {
+            append(UInt8(truncatingIfNeeded: value >> UInt64(index * 8)))
+        }
+    }
+}
