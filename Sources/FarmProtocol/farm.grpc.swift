@@ -964,6 +964,32 @@ public enum Smurffarm_V1_Control: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "Keys" metadata.
+        public enum Keys: Sendable {
+            /// Request type for "Keys".
+            public typealias Input = Smurffarm_V1_KeysRequest
+            /// Response type for "Keys".
+            public typealias Output = Smurffarm_V1_KeysView
+            /// Descriptor for "Keys".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "smurffarm.v1.Control"),
+                method: "Keys",
+                type: .unary
+            )
+        }
+        /// Namespace for "Challenge" metadata.
+        public enum Challenge: Sendable {
+            /// Request type for "Challenge".
+            public typealias Input = Smurffarm_V1_ChallengeRequest
+            /// Response type for "Challenge".
+            public typealias Output = Smurffarm_V1_ChallengeReply
+            /// Descriptor for "Challenge".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "smurffarm.v1.Control"),
+                method: "Challenge",
+                type: .unary
+            )
+        }
         /// Descriptors for all methods in the "smurffarm.v1.Control" service.
         public static let descriptors: [GRPCCore.MethodDescriptor] = [
             Board.descriptor,
@@ -973,7 +999,9 @@ public enum Smurffarm_V1_Control: Sendable {
             Follow.descriptor,
             Steer.descriptor,
             Recipients.descriptor,
-            History.descriptor
+            History.descriptor,
+            Keys.descriptor,
+            Challenge.descriptor
         ]
     }
 }
@@ -1111,6 +1139,34 @@ extension Smurffarm_V1_Control {
             request: GRPCCore.StreamingServerRequest<Smurffarm_V1_HistoryRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_HistoryList>
+
+        /// Handle the "Keys" method.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Smurffarm_V1_KeysRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Smurffarm_V1_KeysView` messages.
+        func keys(
+            request: GRPCCore.StreamingServerRequest<Smurffarm_V1_KeysRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_KeysView>
+
+        /// Handle the "Challenge" method.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Smurffarm_V1_ChallengeRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Smurffarm_V1_ChallengeReply` messages.
+        func challenge(
+            request: GRPCCore.StreamingServerRequest<Smurffarm_V1_ChallengeRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_ChallengeReply>
     }
 
     /// Service protocol for the "smurffarm.v1.Control" service.
@@ -1232,6 +1288,34 @@ extension Smurffarm_V1_Control {
             request: GRPCCore.ServerRequest<Smurffarm_V1_HistoryRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_HistoryList>
+
+        /// Handle the "Keys" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_KeysRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Smurffarm_V1_KeysView` message.
+        func keys(
+            request: GRPCCore.ServerRequest<Smurffarm_V1_KeysRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_KeysView>
+
+        /// Handle the "Challenge" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_ChallengeRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Smurffarm_V1_ChallengeReply` message.
+        func challenge(
+            request: GRPCCore.ServerRequest<Smurffarm_V1_ChallengeRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_ChallengeReply>
     }
 
     /// Simple service protocol for the "smurffarm.v1.Control" service.
@@ -1354,6 +1438,34 @@ extension Smurffarm_V1_Control {
             request: Smurffarm_V1_HistoryRequest,
             context: GRPCCore.ServerContext
         ) async throws -> Smurffarm_V1_HistoryList
+
+        /// Handle the "Keys" method.
+        ///
+        /// - Parameters:
+        ///   - request: A `Smurffarm_V1_KeysRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Smurffarm_V1_KeysView` to respond with.
+        func keys(
+            request: Smurffarm_V1_KeysRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Smurffarm_V1_KeysView
+
+        /// Handle the "Challenge" method.
+        ///
+        /// - Parameters:
+        ///   - request: A `Smurffarm_V1_ChallengeRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Smurffarm_V1_ChallengeReply` to respond with.
+        func challenge(
+            request: Smurffarm_V1_ChallengeRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Smurffarm_V1_ChallengeReply
     }
 }
 
@@ -1449,6 +1561,28 @@ extension Smurffarm_V1_Control.StreamingServiceProtocol {
                 )
             }
         )
+        router.registerHandler(
+            forMethod: Smurffarm_V1_Control.Method.Keys.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_KeysRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_KeysView>(),
+            handler: { request, context in
+                try await self.keys(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
+            forMethod: Smurffarm_V1_Control.Method.Challenge.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_ChallengeRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_ChallengeReply>(),
+            handler: { request, context in
+                try await self.challenge(
+                    request: request,
+                    context: context
+                )
+            }
+        )
     }
 }
 
@@ -1537,6 +1671,28 @@ extension Smurffarm_V1_Control.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_HistoryList> {
         let response = try await self.history(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    public func keys(
+        request: GRPCCore.StreamingServerRequest<Smurffarm_V1_KeysRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_KeysView> {
+        let response = try await self.keys(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    public func challenge(
+        request: GRPCCore.StreamingServerRequest<Smurffarm_V1_ChallengeRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_ChallengeReply> {
+        let response = try await self.challenge(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1656,6 +1812,32 @@ extension Smurffarm_V1_Control.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_HistoryList> {
         return GRPCCore.ServerResponse<Smurffarm_V1_HistoryList>(
             message: try await self.history(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    public func keys(
+        request: GRPCCore.ServerRequest<Smurffarm_V1_KeysRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_KeysView> {
+        return GRPCCore.ServerResponse<Smurffarm_V1_KeysView>(
+            message: try await self.keys(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    public func challenge(
+        request: GRPCCore.ServerRequest<Smurffarm_V1_ChallengeRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_ChallengeReply> {
+        return GRPCCore.ServerResponse<Smurffarm_V1_ChallengeReply>(
+            message: try await self.challenge(
                 request: request.message,
                 context: context
             ),
@@ -1823,6 +2005,44 @@ extension Smurffarm_V1_Control {
             deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_HistoryList>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_HistoryList>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Keys" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_KeysRequest` message.
+        ///   - serializer: A serializer for `Smurffarm_V1_KeysRequest` messages.
+        ///   - deserializer: A deserializer for `Smurffarm_V1_KeysView` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func keys<Result>(
+            request: GRPCCore.ClientRequest<Smurffarm_V1_KeysRequest>,
+            serializer: some GRPCCore.MessageSerializer<Smurffarm_V1_KeysRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_KeysView>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_KeysView>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Challenge" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_ChallengeRequest` message.
+        ///   - serializer: A serializer for `Smurffarm_V1_ChallengeRequest` messages.
+        ///   - deserializer: A deserializer for `Smurffarm_V1_ChallengeReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func challenge<Result>(
+            request: GRPCCore.ClientRequest<Smurffarm_V1_ChallengeRequest>,
+            serializer: some GRPCCore.MessageSerializer<Smurffarm_V1_ChallengeRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_ChallengeReply>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_ChallengeReply>) async throws -> Result
         ) async throws -> Result where Result: Sendable
     }
 
@@ -2075,6 +2295,66 @@ extension Smurffarm_V1_Control {
                 onResponse: handleResponse
             )
         }
+
+        /// Call the "Keys" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_KeysRequest` message.
+        ///   - serializer: A serializer for `Smurffarm_V1_KeysRequest` messages.
+        ///   - deserializer: A deserializer for `Smurffarm_V1_KeysView` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func keys<Result>(
+            request: GRPCCore.ClientRequest<Smurffarm_V1_KeysRequest>,
+            serializer: some GRPCCore.MessageSerializer<Smurffarm_V1_KeysRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_KeysView>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_KeysView>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Smurffarm_V1_Control.Method.Keys.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "Challenge" method.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_ChallengeRequest` message.
+        ///   - serializer: A serializer for `Smurffarm_V1_ChallengeRequest` messages.
+        ///   - deserializer: A deserializer for `Smurffarm_V1_ChallengeReply` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func challenge<Result>(
+            request: GRPCCore.ClientRequest<Smurffarm_V1_ChallengeRequest>,
+            serializer: some GRPCCore.MessageSerializer<Smurffarm_V1_ChallengeRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_ChallengeReply>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_ChallengeReply>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Smurffarm_V1_Control.Method.Challenge.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
     }
 }
 
@@ -2270,6 +2550,56 @@ extension Smurffarm_V1_Control.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_HistoryRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_HistoryList>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Keys" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Smurffarm_V1_KeysRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func keys<Result>(
+        request: GRPCCore.ClientRequest<Smurffarm_V1_KeysRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_KeysView>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.keys(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_KeysRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_KeysView>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Challenge" method.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Smurffarm_V1_ChallengeRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func challenge<Result>(
+        request: GRPCCore.ClientRequest<Smurffarm_V1_ChallengeRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_ChallengeReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.challenge(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_ChallengeRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_ChallengeReply>(),
             options: options,
             onResponse: handleResponse
         )
@@ -2500,6 +2830,64 @@ extension Smurffarm_V1_Control.ClientProtocol {
             metadata: metadata
         )
         return try await self.history(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Keys" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func keys<Result>(
+        _ message: Smurffarm_V1_KeysRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_KeysView>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Smurffarm_V1_KeysRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.keys(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Challenge" method.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func challenge<Result>(
+        _ message: Smurffarm_V1_ChallengeRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_ChallengeReply>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Smurffarm_V1_ChallengeRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.challenge(
             request: request,
             options: options,
             onResponse: handleResponse

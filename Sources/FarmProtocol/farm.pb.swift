@@ -195,6 +195,48 @@ public nonisolated enum Smurffarm_V1_Verdict: SwiftProtobuf.Enum, Swift.CaseIter
 
 }
 
+public nonisolated enum Smurffarm_V1_KeysAction: SwiftProtobuf.Enum, Swift.CaseIterable {
+  public typealias RawValue = Int
+  case list // = 0
+
+  /// begin to replace a kind of key
+  case replace // = 1
+
+  /// the parent points at the key it was asked to point at
+  case delegated // = 2
+  case UNRECOGNIZED(Int)
+
+  public init() {
+    self = .list
+  }
+
+  public init?(rawValue: Int) {
+    switch rawValue {
+    case 0: self = .list
+    case 1: self = .replace
+    case 2: self = .delegated
+    default: self = .UNRECOGNIZED(rawValue)
+    }
+  }
+
+  public var rawValue: Int {
+    switch self {
+    case .list: return 0
+    case .replace: return 1
+    case .delegated: return 2
+    case .UNRECOGNIZED(let i): return i
+    }
+  }
+
+  // The compiler won't synthesize support with the UNRECOGNIZED case.
+  public static let allCases: [Smurffarm_V1_KeysAction] = [
+    .list,
+    .replace,
+    .delegated,
+  ]
+
+}
+
 public nonisolated struct Smurffarm_V1_AgentReport: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1233,6 +1275,120 @@ public nonisolated struct Smurffarm_V1_HistoryLine: Sendable {
   public init() {}
 }
 
+public nonisolated struct Smurffarm_V1_KeysRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var action: Smurffarm_V1_KeysAction = .list
+
+  /// replace: the key that the parent knows, else the one that signs
+  public var entryPoint: Bool = false
+
+  /// delegated: of the key; 0 = the one that is waited for
+  public var tag: UInt32 = 0
+
+  public var reason: String = String()
+
+  public var `operator`: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Smurffarm_V1_KeysView: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var zone: String = String()
+
+  public var keys: [Smurffarm_V1_KeyView] = []
+
+  /// what an action did
+  public var said: String = String()
+
+  public var nameServers: [String] = []
+
+  /// records in presentation form
+  public var glue: [String] = []
+
+  /// DS records that the parent should have, in presentation form
+  public var ds: [String] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Smurffarm_V1_KeyView: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var tag: UInt32 = 0
+
+  /// mnemonic
+  public var algorithm: String = String()
+
+  public var entryPoint: Bool = false
+
+  public var state: String = String()
+
+  /// unix seconds, as all moments here; 0 = not yet
+  public var created: Int64 = 0
+
+  public var published: Int64 = 0
+
+  public var announced: Int64 = 0
+
+  public var delegated: Int64 = 0
+
+  public var activated: Int64 = 0
+
+  public var retired: Int64 = 0
+
+  public var removed: Int64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Smurffarm_V1_ChallengeRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// relative to the zone; the record is at _acme-challenge.<name>
+  public var name: String = String()
+
+  /// of the TXT record; empty with remove = every value
+  public var value: String = String()
+
+  public var remove: Bool = false
+
+  /// 0 = 600
+  public var forSeconds: Int64 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Smurffarm_V1_ChallengeReply: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var said: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "smurffarm.v1"
@@ -1247,6 +1403,10 @@ nonisolated extension Smurffarm_V1_FeedbackKind: SwiftProtobuf._ProtoNameProvidi
 
 nonisolated extension Smurffarm_V1_Verdict: SwiftProtobuf._ProtoNameProviding {
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0VERDICT_UNSPECIFIED\0\u{1}VERDICT_ACCEPTED\0\u{1}VERDICT_DEFERRED\0\u{1}VERDICT_REFUSED\0\u{1}VERDICT_DOUBTFUL\0\u{1}VERDICT_UNRENDERABLE\0\u{1}VERDICT_RETURNED\0")
+}
+
+nonisolated extension Smurffarm_V1_KeysAction: SwiftProtobuf._ProtoNameProviding {
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0KEYS_ACTION_LIST\0\u{1}KEYS_ACTION_REPLACE\0\u{1}KEYS_ACTION_DELEGATED\0")
 }
 
 nonisolated extension Smurffarm_V1_AgentReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -3286,6 +3446,266 @@ nonisolated extension Smurffarm_V1_HistoryLine: SwiftProtobuf.Message, SwiftProt
     if lhs.who != rhs.who {return false}
     if lhs.why != rhs.why {return false}
     if lhs.version != rhs.version {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_KeysRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".KeysRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}action\0\u{3}entry_point\0\u{1}tag\0\u{1}reason\0\u{1}operator\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularEnumField(value: &self.action) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.entryPoint) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.tag) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.`operator`) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.action != .list {
+      try visitor.visitSingularEnumField(value: self.action, fieldNumber: 1)
+    }
+    if self.entryPoint != false {
+      try visitor.visitSingularBoolField(value: self.entryPoint, fieldNumber: 2)
+    }
+    if self.tag != 0 {
+      try visitor.visitSingularUInt32Field(value: self.tag, fieldNumber: 3)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 4)
+    }
+    if !self.`operator`.isEmpty {
+      try visitor.visitSingularStringField(value: self.`operator`, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_KeysRequest, rhs: Smurffarm_V1_KeysRequest) -> Bool {
+    if lhs.action != rhs.action {return false}
+    if lhs.entryPoint != rhs.entryPoint {return false}
+    if lhs.tag != rhs.tag {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.`operator` != rhs.`operator` {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_KeysView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".KeysView"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}keys\0\u{1}said\0\u{3}name_servers\0\u{1}glue\0\u{1}ds\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.zone) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.keys) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.said) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.nameServers) }()
+      case 5: try { try decoder.decodeRepeatedStringField(value: &self.glue) }()
+      case 6: try { try decoder.decodeRepeatedStringField(value: &self.ds) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.zone.isEmpty {
+      try visitor.visitSingularStringField(value: self.zone, fieldNumber: 1)
+    }
+    if !self.keys.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.keys, fieldNumber: 2)
+    }
+    if !self.said.isEmpty {
+      try visitor.visitSingularStringField(value: self.said, fieldNumber: 3)
+    }
+    if !self.nameServers.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.nameServers, fieldNumber: 4)
+    }
+    if !self.glue.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.glue, fieldNumber: 5)
+    }
+    if !self.ds.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.ds, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_KeysView, rhs: Smurffarm_V1_KeysView) -> Bool {
+    if lhs.zone != rhs.zone {return false}
+    if lhs.keys != rhs.keys {return false}
+    if lhs.said != rhs.said {return false}
+    if lhs.nameServers != rhs.nameServers {return false}
+    if lhs.glue != rhs.glue {return false}
+    if lhs.ds != rhs.ds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_KeyView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".KeyView"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tag\0\u{1}algorithm\0\u{3}entry_point\0\u{1}state\0\u{1}created\0\u{1}published\0\u{1}announced\0\u{1}delegated\0\u{1}activated\0\u{1}retired\0\u{1}removed\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.tag) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.algorithm) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.entryPoint) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.state) }()
+      case 5: try { try decoder.decodeSingularInt64Field(value: &self.created) }()
+      case 6: try { try decoder.decodeSingularInt64Field(value: &self.published) }()
+      case 7: try { try decoder.decodeSingularInt64Field(value: &self.announced) }()
+      case 8: try { try decoder.decodeSingularInt64Field(value: &self.delegated) }()
+      case 9: try { try decoder.decodeSingularInt64Field(value: &self.activated) }()
+      case 10: try { try decoder.decodeSingularInt64Field(value: &self.retired) }()
+      case 11: try { try decoder.decodeSingularInt64Field(value: &self.removed) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.tag != 0 {
+      try visitor.visitSingularUInt32Field(value: self.tag, fieldNumber: 1)
+    }
+    if !self.algorithm.isEmpty {
+      try visitor.visitSingularStringField(value: self.algorithm, fieldNumber: 2)
+    }
+    if self.entryPoint != false {
+      try visitor.visitSingularBoolField(value: self.entryPoint, fieldNumber: 3)
+    }
+    if !self.state.isEmpty {
+      try visitor.visitSingularStringField(value: self.state, fieldNumber: 4)
+    }
+    if self.created != 0 {
+      try visitor.visitSingularInt64Field(value: self.created, fieldNumber: 5)
+    }
+    if self.published != 0 {
+      try visitor.visitSingularInt64Field(value: self.published, fieldNumber: 6)
+    }
+    if self.announced != 0 {
+      try visitor.visitSingularInt64Field(value: self.announced, fieldNumber: 7)
+    }
+    if self.delegated != 0 {
+      try visitor.visitSingularInt64Field(value: self.delegated, fieldNumber: 8)
+    }
+    if self.activated != 0 {
+      try visitor.visitSingularInt64Field(value: self.activated, fieldNumber: 9)
+    }
+    if self.retired != 0 {
+      try visitor.visitSingularInt64Field(value: self.retired, fieldNumber: 10)
+    }
+    if self.removed != 0 {
+      try visitor.visitSingularInt64Field(value: self.removed, fieldNumber: 11)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_KeyView, rhs: Smurffarm_V1_KeyView) -> Bool {
+    if lhs.tag != rhs.tag {return false}
+    if lhs.algorithm != rhs.algorithm {return false}
+    if lhs.entryPoint != rhs.entryPoint {return false}
+    if lhs.state != rhs.state {return false}
+    if lhs.created != rhs.created {return false}
+    if lhs.published != rhs.published {return false}
+    if lhs.announced != rhs.announced {return false}
+    if lhs.delegated != rhs.delegated {return false}
+    if lhs.activated != rhs.activated {return false}
+    if lhs.retired != rhs.retired {return false}
+    if lhs.removed != rhs.removed {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_ChallengeRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ChallengeRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}value\0\u{1}remove\0\u{3}for_seconds\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.value) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.remove) }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self.forSeconds) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.value.isEmpty {
+      try visitor.visitSingularStringField(value: self.value, fieldNumber: 2)
+    }
+    if self.remove != false {
+      try visitor.visitSingularBoolField(value: self.remove, fieldNumber: 3)
+    }
+    if self.forSeconds != 0 {
+      try visitor.visitSingularInt64Field(value: self.forSeconds, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_ChallengeRequest, rhs: Smurffarm_V1_ChallengeRequest) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.remove != rhs.remove {return false}
+    if lhs.forSeconds != rhs.forSeconds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_ChallengeReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ChallengeReply"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}said\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.said) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.said.isEmpty {
+      try visitor.visitSingularStringField(value: self.said, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_ChallengeReply, rhs: Smurffarm_V1_ChallengeReply) -> Bool {
+    if lhs.said != rhs.said {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

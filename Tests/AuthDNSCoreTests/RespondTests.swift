@@ -35,7 +35,7 @@ import Testing
         Case(name: "x.wild.f.test", type: .a, code: 0, answers: 0, authority: 6),
         Case(name: "odd.f.test", type: RecordType(rawValue: 731), code: 0, answers: 1),
         Case(name: "_s._tcp.f.test", type: .srv, code: 0, answers: 1),
-        Case(name: "smtp-out.f.test", type: .any, code: 0, answers: 1),
+        Case(name: "smtp-out.f.test", type: .any, code: 0, answers: 4),
         Case(name: "web.f.test", type: .a, code: 2, answers: 0, isAuthoritative: false),
         Case(name: "web.f.test", type: .aaaa, code: 2, answers: 0, isAuthoritative: false),
         Case(name: "web.f.test", type: .mx, code: 0, answers: 0, authority: 6),

@@ -13,6 +13,7 @@ extension ZoneImage {
             return reply.refuse(.refused, .notAuthoritative)
         }
         reply.opt.isOfZone = true
+        reply.enter(self, apexAt: 12 + name.count - apex.wire.count)
         guard facts.type != .axfr, facts.type != .ixfr else {
             return reply.refuse(.refused, .prohibited)
         }
@@ -24,15 +25,17 @@ extension ZoneImage {
         switch find(name) {
         case .exact(let node) where isDelegated(node, facts.type):
             refer(name, &reply, &response)
-        case .exact(let node): answer(from: node, name, facts.type, &reply, &response)
+        case .exact(let node): answer(from: node, nil, name, facts.type, &reply, &response)
         case .below(let node) where nodes[node].isCut || nodes[node].isBelowCut:
             refer(name, &reply, &response)
         case .below(let node) where nodes[node].wildcard >= 0:
-            answer(from: Int(nodes[node].wildcard), name, facts.type, &reply, &response)
-        case .below:
+            let wildcard = Int(nodes[node].wildcard)
+            answer(from: wildcard, .expanded(wildcard), name, facts.type, &reply, &response)
+        case .below(let node):
             reply.code = .nameError
-            deny(name, &reply, &response)
+            deny(.name(node), of: name, &reply, &response)
         }
+        putDenials(&reply, &response)
     }
 
     enum Found {
@@ -108,23 +111,40 @@ extension ZoneImage {
     }
 
     /// Answers from a node whose records are the question's own.
+    /// - Parameter expansion: what must be proven when the node is a wildcard; nil when it is not.
     private func answer(
-        from node: Int, _ name: Span<UInt8>, _ type: RecordType, _ reply: inout Reply,
-        _ response: inout MutableSpan<UInt8>
+        from node: Int, _ expansion: Absence?, _ name: Span<UInt8>, _ type: RecordType,
+        _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
     ) {
         reply.kind = .answer
         reply.subject = UInt32(truncatingIfNeeded: node)
-        if type == .any {
-            if nodes[node].setCount > 0 { return putMinimalAny(&reply, &response) }
-        } else if let index = set(node, type) {
+        if let index = type == .any ? smallestSet(node) : set(node, type) {
             guard !sets[index].fails else { return fail(&reply) }
-            return putPacked(index, &reply, &response)
+            putPacked(index, &reply, &response)
         } else if let alias = set(node, .cname) {
             putPacked(alias, &reply, &response)
-            if !reply.isTruncated { follow(alias, from: node, name, type, &reply, &response) }
+            if let expansion { prove(expansion, of: name, &reply) }
+            if !reply.isTruncated { follow(alias, from: node, type, &reply, &response) }
             return
+        } else {
+            return deny(missingType(node, expansion), of: name, &reply, &response)
         }
-        deny(name, &reply, &response)
+        if let expansion { prove(expansion, of: name, &reply) }
+    }
+
+    private func missingType(_ node: Int, _ expansion: Absence?) -> Absence {
+        expansion == nil ? .type(node) : .expandedType(node)
+    }
+
+    /// What ANY is answered with: one set, whichever is shortest (RFC 8482 §4.1).
+    private func smallestSet(_ node: Int) -> Int? {
+        var smallest: Int?
+        let first = Int(nodes[node].firstSet)
+        for index in first..<(first + Int(nodes[node].setCount)) where !sets[index].fails {
+            if let smallest, sets[smallest].packedLength <= sets[index].packedLength { continue }
+            smallest = index
+        }
+        return smallest
     }
 
     /// A set that policy says must not be empty, and is (a mailer tries again later then).
@@ -136,8 +156,8 @@ extension ZoneImage {
     /// Follows a CNAME as far as it stays in the zone and comes to no name twice.
     /// - Parameter first: the node that `alias` is of.
     private func follow(
-        _ alias: Int, from first: Int, _ question: Span<UInt8>, _ type: RecordType,
-        _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
+        _ alias: Int, from first: Int, _ type: RecordType, _ reply: inout Reply,
+        _ response: inout MutableSpan<UInt8>
     ) {
         var alias = alias
         var seen = InlineArray<8, Int>(repeating: -1)
@@ -150,28 +170,32 @@ extension ZoneImage {
             let target = bytes.span.extracting(start..<end)
             guard isWithinApex(target) else { return }
             let node: Int
+            var expansion: Absence?
             switch find(target) {
             case .exact(let found): node = found
             case .below(let found) where nodes[found].isCut || nodes[found].isBelowCut:
                 return referTarget(target, &reply, &response)
             case .below(let found) where nodes[found].wildcard >= 0:
                 node = Int(nodes[found].wildcard)
-            case .below:
+                expansion = .expanded(node)
+            case .below(let found):
                 reply.code = .nameError
-                return deny(question, &reply, &response)
+                return deny(.name(found), of: target, &reply, &response)
             }
             if isDelegated(node, type) { return referTarget(target, &reply, &response) }
-            if let index = set(node, type) {
-                guard !sets[index].fails else { return fail(&reply) }
-                return putPlain(index, start..<end, .answer, &reply, &response)
+            guard let index = set(node, type) ?? set(node, .cname) else {
+                return deny(missingType(node, expansion), of: target, &reply, &response)
             }
-            guard let next = set(node, .cname) else { return deny(question, &reply, &response) }
-            for index in 0..<8 where seen[index] == node { return }
-            guard step < ZoneImage.longestChain else { return }
-            seen[step] = node
-            putPlain(next, start..<end, .answer, &reply, &response)
-            if reply.isTruncated { return }
-            alias = next
+            guard !sets[index].fails else { return fail(&reply) }
+            if sets[index].type != type {
+                for earlier in 0..<8 where seen[earlier] == node { return }
+                guard step < ZoneImage.longestChain else { return }
+                seen[step] = node
+            }
+            putPlain(index, start..<end, .answer, &reply, &response)
+            if let expansion { prove(expansion, of: target, &reply) }
+            if reply.isTruncated || sets[index].type == type { return }
+            alias = index
         }
     }
 }

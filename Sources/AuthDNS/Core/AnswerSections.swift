@@ -5,7 +5,9 @@ extension ZoneImage {
     /// likely, so that a dead member's share does not fall to one neighbour.
     func putPacked(_ index: Int, _ reply: inout Reply, _ response: inout MutableSpan<UInt8>) {
         let set = sets[index]
-        guard reply.fits(Int(set.packedLength)) else { return reply.truncate() }
+        guard reply.fits(Int(set.packedLength) + proofLength(set, ownerLength: 2, reply)) else {
+            return reply.truncate()
+        }
         let start = Int(set.packedOffset)
         let end = start + Int(set.packedLength)
         if set.recordLength > 0 {
@@ -16,6 +18,16 @@ extension ZoneImage {
             putVariable(set, &reply, &response)
         }
         reply.count(.answer, set.count)
+        forEachSignature(set, reply) { record in
+            reply.put16(0xC00C, &response)
+            reply.put(bytes, record, &response)
+            reply.count(.answer, 1)
+        }
+    }
+
+    /// Octets that the signatures over a set take in this reply.
+    func proofLength(_ set: RecordSet, ownerLength: Int, _ reply: Reply) -> Int {
+        reply.wantsProof ? Int(set.signaturesLength) + Int(set.signatures) * ownerLength : 0
     }
 
     /// Fisher–Yates over blocks of equal length.
@@ -55,67 +67,87 @@ extension ZoneImage {
         }
     }
 
-    /// Records of another owner than the question, uncompressed.
-    /// - Parameter owner: where the owner's name stands in `bytes`.
+    /// Records of another owner than the question, data uncompressed.
+    /// - Parameter owner: where the owner's name, which is within the zone, stands in `bytes`.
     func putPlain(
         _ index: Int, _ owner: Range<Int>, _ section: Reply.Section, _ reply: inout Reply,
         _ response: inout MutableSpan<UInt8>
     ) {
         let set = sets[index]
-        guard reply.fits(Int(set.plainLength) + Int(set.count) * owner.count) else {
+        let ownerLength = owner.count - apex.wire.count + 2
+        let length = Int(set.plainLength) + Int(set.count) * ownerLength
+        guard reply.fits(length + proofLength(set, ownerLength: ownerLength, reply)) else {
             return reply.truncate()
         }
-        forEachPlain(set) { record in
-            reply.put(bytes, owner, &response)
-            reply.put(bytes, record, &response)
-        }
-        reply.count(section, set.count)
+        forEachPlain(set) { putPlain($0, owner, section, &reply, &response) }
+        forEachSignature(set, reply) { putPlain($0, owner, section, &reply, &response) }
+    }
+
+    private func putPlain(
+        _ record: Range<Int>, _ owner: Range<Int>, _ section: Reply.Section,
+        _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
+    ) {
+        reply.put(bytes, owner.lowerBound..<(owner.upperBound - apex.wire.count), &response)
+        reply.put16(reply.apexPointer, &response)
+        reply.put(bytes, record, &response)
+        reply.count(section, 1)
+    }
+
+    /// Where the name of a node stands in `bytes`.
+    func owner(of node: Int) -> Range<Int> {
+        let start = Int(nodes[node].nameOffset)
+        return start..<(start + Int(nodes[node].nameLength))
     }
 
     func forEachPlain(_ set: RecordSet, _ body: (Range<Int>) -> Void) {
-        var offset = Int(set.plainOffset)
-        for _ in 0..<set.count {
+        forEach(set.count, from: Int(set.plainOffset), body)
+    }
+
+    private func forEachSignature(_ set: RecordSet, _ reply: Reply, _ body: (Range<Int>) -> Void) {
+        forEach(reply.wantsProof ? set.signatures : 0, from: Int(set.signaturesOffset), body)
+    }
+
+    private func forEach(_ count: UInt16, from start: Int, _ body: (Range<Int>) -> Void) {
+        var offset = start
+        for _ in 0..<count {
             let length = 10 + Int(bytes[offset + 8]) << 8 + Int(bytes[offset + 9])
             body(offset..<(offset + length))
             offset += length
         }
     }
 
-    /// The smallest honest answer to ANY (RFC 8482 §4.2).
-    func putMinimalAny(_ reply: inout Reply, _ response: inout MutableSpan<UInt8>) {
-        let record: InlineArray<21, UInt8> = [
-            0xC0, 12, 0, 13, 0, 1, 0, 0, 0x0E, 0x10, 0, 9,
-            7, 0x52, 0x46, 0x43, 0x38, 0x34, 0x38, 0x32, 0,
-        ]
-        guard reply.fits(21) else { return reply.truncate() }
-        for index in 0..<21 { reply.put(record[index], &response) }
-        reply.count(.answer, 1)
-    }
-
-    /// The SOA of a negative answer, with the negative TTL (RFC 2308 §3, §5).
+    /// The SOA of a negative answer, with the negative TTL (RFC 2308 §3, §5), and what proves it.
+    /// - Parameter name: what was asked for, or what an alias led to.
     func deny(
-        _ question: Span<UInt8>, _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
+        _ absence: Absence, of name: Span<UInt8>, _ reply: inout Reply,
+        _ response: inout MutableSpan<UInt8>
     ) {
         guard let index = set(apexNode, .soa) else { return }
         reply.kind = reply.code == .nameError ? .nameError : .noData
         if reply.code == .nameError { reply.subject = UInt32(truncatingIfNeeded: apexNode) }
-        let set = sets[index]
-        let length = Int(set.plainLength) + 2
-        guard reply.fits(length) else { return reply.truncate() }
-        reply.put16(0xC000 | (12 + question.count - apex.wire.count), &response)
-        let at = reply.end
-        let start = Int(set.plainOffset)
-        let end = start + Int(set.plainLength)
-        reply.put(bytes, start..<end, &response)
-        // TTL is the lesser of the record's own and the last field of its data.
+        let start = reply.end
+        putPlain(index, owner(of: apexNode), .authority, &reply, &response)
+        guard !reply.isTruncated else { return }
+        lowerTTL(ofSOA: sets[index], at: start + 2, &reply, &response)
+        prove(absence, of: name, &reply)
+    }
+
+    /// Gives the SOA just written, and its signatures, the lesser of its own TTL and the last field of its data.
+    private func lowerTTL(
+        ofSOA set: RecordSet, at start: Int, _ reply: inout Reply,
+        _ response: inout MutableSpan<UInt8>
+    ) {
+        let (own, end) = (Int(set.plainOffset) + 4, Int(set.plainOffset) + Int(set.plainLength))
         var takesMinimum = false
-        for offset in 0..<4 where bytes[end - 4 + offset] != bytes[start + 4 + offset] {
-            takesMinimum = bytes[end - 4 + offset] < bytes[start + 4 + offset]
+        for offset in 0..<4 where bytes[end - 4 + offset] != bytes[own + offset] {
+            takesMinimum = bytes[end - 4 + offset] < bytes[own + offset]
             break
         }
-        if takesMinimum {
+        guard takesMinimum else { return }
+        var at = start
+        while at < reply.end {
             for offset in 0..<4 { response[at + 4 + offset] = bytes[end - 4 + offset] }
+            at += 12 + Int(response[at + 8]) << 8 + Int(response[at + 9])
         }
-        reply.count(.authority, 1)
     }
 }

@@ -6,10 +6,10 @@ extension ZoneImage {
         _ name: Span<UInt8>, _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
     ) {
         reply.isAuthoritative = false
-        guard let (cut, offset) = cut(above: name) else { return }
+        guard let cut = cut(above: name) else { return }
         reply.kind = .referral
         reply.subject = UInt32(truncatingIfNeeded: cut)
-        delegate(cut, pointer: 0xC000 | (12 + offset), &reply, &response)
+        delegate(cut, &reply, &response)
     }
 
     /// Refers the asker of an alias to the servers of its target's zone. The alias itself was answered
@@ -18,31 +18,21 @@ extension ZoneImage {
     func referTarget(
         _ target: Span<UInt8>, _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
     ) {
-        guard let (cut, _) = cut(above: target) else { return }
-        delegate(cut, pointer: nil, &reply, &response)
+        if let cut = cut(above: target) { delegate(cut, &reply, &response) }
     }
 
-    /// - Parameter pointer: where the cut's name stands in the question; nil when it does not.
+    /// NS records, which are not signed here, with the DS set or the proof that there is none (RFC 4035 §3.1.4).
     private func delegate(
-        _ cut: Int, pointer: Int?, _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
+        _ cut: Int, _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
     ) {
         guard let index = set(cut, .ns) else { return }
         let servers = sets[index]
-        let start = Int(nodes[cut].nameOffset)
-        let owner = start..<(start + Int(nodes[cut].nameLength))
-        let ownerLength = pointer == nil ? owner.count : 2
-        guard reply.fits(Int(servers.plainLength) + Int(servers.count) * ownerLength) else {
-            return reply.truncate()
+        putPlain(index, owner(of: cut), .authority, &reply, &response)
+        if reply.wantsProof, !reply.isTruncated, let proof = set(cut, .ds) ?? set(cut, .nsec) {
+            putPlain(proof, owner(of: cut), .authority, &reply, &response)
         }
-        forEachPlain(servers) { record in
-            if let pointer {
-                reply.put16(pointer, &response)
-            } else {
-                reply.put(bytes, owner, &response)
-            }
-            reply.put(bytes, record, &response)
-        }
-        reply.count(.authority, servers.count)
+        putDenials(&reply, &response)
+        if reply.isTruncated { return }
         putGlue(servers, of: cut, isInDomain: true, &reply, &response)
         if !reply.isTruncated { putGlue(servers, of: cut, isInDomain: false, &reply, &response) }
     }
@@ -71,17 +61,19 @@ extension ZoneImage {
         _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
     ) {
         guard !reply.isTruncated, let glue = set(node, type) else { return }
-        let length = Int(sets[glue].plainLength) + Int(sets[glue].count) * owner.count
+        let length =
+            Int(sets[glue].plainLength) + Int(sets[glue].count)
+            * (owner.count - apex.wire.count + 2)
         guard isNeeded || reply.fits(length) else { return }
         putPlain(glue, owner, .additional, &reply, &response)
     }
 
-    /// The topmost cut at or above `name`, and where its name begins in `name`.
-    private func cut(above name: Span<UInt8>) -> (Int, Int)? {
-        var found: (Int, Int)?
+    /// The topmost cut at or above `name`.
+    private func cut(above name: Span<UInt8>) -> Int? {
+        var found: Int?
         var offset = 0
         while name[offset] != 0 {
-            if let node = node(name, from: offset), nodes[node].isCut { found = (node, offset) }
+            if let node = node(name, from: offset), nodes[node].isCut { found = node }
             offset += Int(name[offset]) + 1
         }
         return found

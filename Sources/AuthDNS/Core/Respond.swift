@@ -98,6 +98,14 @@ struct Reply {
     /// What the OPT record will hold, and how many octets are kept for it.
     var opt: OptRecord
     private var questions: UInt16 = 1
+    /// Whether signatures and proofs are wanted and there are any (RFC 3225).
+    private(set) var wantsProof: Bool
+    /// Where the zone's name stands in the question, as a compression pointer.
+    private(set) var apexPointer = 0
+    /// Nodes whose NSEC records the reply needs; a chain of aliases needs few.
+    private var denials = InlineArray<8, Int32>(repeating: -1)
+    private var denialCount = 0
+    private var denialsWritten = 0
 
     enum Section { case answer, authority, additional }
 
@@ -106,6 +114,7 @@ struct Reply {
         end = facts.questionEnd
         if facts.questionEnd == 12 { questions = 0 }
         opt = OptRecord(facts, context.transport, settings)
+        wantsProof = facts.wantsDNSSEC
         // An xorshift state must not be 0.
         random = context.random | 1
         switch context.transport {
@@ -145,6 +154,27 @@ struct Reply {
         return false
     }
 
+    /// The question is for this zone.
+    mutating func enter(_ image: ZoneImage, apexAt offset: Int) {
+        wantsProof = wantsProof && image.isSigned
+        apexPointer = 0xC000 | offset
+    }
+
+    /// Notes a node whose NSEC record must be in the reply.
+    mutating func noteDenial(_ node: Int32) {
+        for index in 0..<denialCount where denials[index] == node { return }
+        guard denialCount < 8 else { return }
+        denials[denialCount] = node
+        denialCount += 1
+    }
+
+    /// The next of those nodes that is not written yet.
+    mutating func nextDenial() -> Int? {
+        guard denialsWritten < denialCount else { return nil }
+        denialsWritten += 1
+        return Int(denials[denialsWritten - 1])
+    }
+
     /// Whether `count` more octets fit beside the OPT record.
     func fits(_ count: Int) -> Bool { end + count + opt.length <= limit }
 
@@ -168,6 +198,8 @@ struct Reply {
         answers = 0
         authorities = 0
         additionals = 0
+        denialCount = 0
+        denialsWritten = 0
     }
 
     /// Answers with a code and, beside it, why.

@@ -32,6 +32,12 @@ public struct StaticZone: Hashable, Sendable {
                 "DNAME is not supported (RFC 6672): write a CNAME for each name below \(record.owner)",
                 owner: record.owner, type: .dname)
         }
+        if RecordType.ofSigning.contains(record.type) {
+            throw ZoneFault(
+                "\(record.owner) has a record of DNSSEC (type \(record.type.number)): leave it out, the "
+                    + "server makes its own when it is told to sign",
+                owner: record.owner, type: record.type)
+        }
         if record.type == .ns && record.owner.isWildcard {
             throw ZoneFault(
                 "\(record.owner) has an NS record, and a wildcard cannot be delegated "

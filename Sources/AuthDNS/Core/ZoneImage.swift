@@ -16,6 +16,7 @@ public final class ZoneImage: Sendable {
 
     /// Names and records in wire form; `Node` and `RecordSet` point into it.
     let bytes: [UInt8]
+    /// In canonical order (RFC 4034 §6.1).
     let nodes: [Node]
     let sets: [RecordSet]
     /// Where records of variable length begin in `bytes`, relative to their set.
@@ -25,6 +26,8 @@ public final class ZoneImage: Sendable {
     let apexNode: Int
     /// Labels of the apex, without the root's.
     let apexLabels: UInt8
+    /// Whether it has signatures and proofs for those who want them (RFC 4035 §3).
+    public let isSigned: Bool
 
     /// One name that exists, with or without records (RFC 4592 §2.2.2).
     struct Node {
@@ -38,6 +41,13 @@ public final class ZoneImage: Sendable {
         var isCut: Bool
         /// Whether it lies below a zone cut.
         var isBelowCut: Bool
+        /// Node whose NSEC record speaks of this name: its own, or the one before it in canonical order.
+        var denial: Int32 = 0
+        /// The same for the wildcard directly below, which does not exist.
+        var wildcardDenial: Int32 = 0
+        /// Key of the name in canonical order.
+        var keyOffset: UInt32
+        var keyLength: UInt16
     }
 
     /// The records of one name and type.
@@ -54,6 +64,10 @@ public final class ZoneImage: Sendable {
         /// The same records as type … rdata without any compression and without owner.
         var plainOffset: UInt32
         var plainLength: UInt32
+        /// Signatures over the set, laid out like the plain records.
+        var signatures: UInt16 = 0
+        var signaturesOffset: UInt32 = 0
+        var signaturesLength: UInt32 = 0
         /// SERVFAIL instead of an answer: the set is empty by policy.
         var fails: Bool
     }
@@ -67,22 +81,15 @@ public final class ZoneImage: Sendable {
     public convenience init(
         zone: StaticZone, membership: Membership?, serial: UInt32
     ) throws(ZoneFault) {
-        let overlay = try membership.map { value throws(ZoneFault) in
-            try RoleOverlay(value, apex: zone.apex)
-        }
-        let added = overlay?.records ?? []
-        var replaced = Set(added.map { Key(owner: $0.owner, type: $0.type) })
-        var failing: [DomainName: [RecordType]] = [:]
-        for set in overlay?.empty ?? [] {
-            for type in set.types { replaced.insert(Key(owner: set.owner, type: type)) }
-            failing[set.owner] = set.answer == .servfail ? set.types : []
-        }
-        let kept = zone.records.filter { !replaced.contains(Key(owner: $0.owner, type: $0.type)) }
-        var seen = Set<ResourceRecord>()
-        let records = (kept + added).filter { seen.insert($0).inserted }
+        try self.init(try ZoneContent(zone: zone, membership: membership), serial: serial)
+    }
+
+    /// An image of content that is complete, signed or not.
+    /// - Parameter serial: replaces the SOA's, which is signed with it if it is signed at all.
+    public convenience init(_ content: ZoneContent, serial: UInt32) throws(ZoneFault) {
         try self.init(
-            apex: zone.apex, serial: serial, version: membership?.version ?? 0,
-            records: records, failing: failing)
+            apex: content.apex, serial: serial, version: content.version,
+            records: content.records, failing: content.failing)
     }
 
     /// An image of records as they were saved.
@@ -109,20 +116,7 @@ public final class ZoneImage: Sendable {
         slots = packer.slots
         apexNode = packer.apexNode
         apexLabels = UInt8(truncatingIfNeeded: apex.labelOffsets.count)
-    }
-
-    /// Whether both answer alike, whatever their serials are.
-    public func saysTheSame(as other: ZoneImage) -> Bool {
-        func unnumbered(_ soa: ResourceRecord) -> [UInt8] { SOAData.data(soa.data, serial: 0) }
-        return apex == other.apex && failing == other.failing
-            && records.count == other.records.count
-            && unnumbered(records[0]) == unnumbered(other.records[0])
-            && records.dropFirst().elementsEqual(other.records.dropFirst())
-    }
-
-    private struct Key: Hashable {
-        var owner: DomainName
-        var type: RecordType
+        isSigned = packer.isSigned
     }
 
     /// FNV-1a with a last mix; names are lower-cased before.

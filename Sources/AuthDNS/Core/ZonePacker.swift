@@ -12,6 +12,7 @@ struct ZonePacker {
     private(set) var recordOffsets: [UInt32] = []
     private(set) var slots: [UInt32] = []
     private(set) var apexNode = 0
+    private(set) var isSigned = false
 
     init(apex: DomainName, records: [ResourceRecord], failing: [DomainName: [RecordType]]) {
         self.apex = apex
@@ -33,10 +34,12 @@ struct ZonePacker {
         let cuts = Set(
             byName.filter { $0.key != apex && $0.value.contains { $0.type == .ns } }.keys)
         var index: [DomainName: Int] = [:]
-        let names = byName.keys.sorted { $0.wire.lexicographicallyPrecedes($1.wire) }
-        for name in names {
+        let ordered = byName.keys.map { (key: CanonicalOrder.key($0), name: $0) }
+            .sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        let names = ordered.map(\.name)
+        for (key, name) in ordered {
             index[name] = nodes.count
-            try add(name, byName[name] ?? [], cuts: cuts)
+            try add(name, key, byName[name] ?? [], cuts: cuts)
         }
         for name in names where name.isWildcard {
             guard let parent = name.parent, let at = index[parent], let own = index[name] else {
@@ -46,23 +49,53 @@ struct ZonePacker {
         }
         apexNode = index[apex] ?? 0
         fillSlots()
+        if isSigned { placeDenials(ordered.map(\.key)) }
+    }
+
+    /// Finds for each name the one whose NSEC record speaks of it, and of the wildcard below it.
+    private mutating func placeDenials(_ keys: [[UInt8]]) {
+        var last: Int32 = 0
+        for index in nodes.indices {
+            let own =
+                Int(nodes[index].firstSet)..<Int(nodes[index].firstSet) + Int(nodes[index].setCount)
+            if sets[own].contains(where: { $0.type == .nsec }) { last = Int32(index) }
+            nodes[index].denial = last
+        }
+        for index in nodes.indices {
+            // Only names below this one can stand between it and the wildcard.
+            let star = keys[index] + [0x2A, 0]
+            var low = index
+            var high = keys.count
+            while high - low > 1 {
+                let middle = (low + high) / 2
+                if star.lexicographicallyPrecedes(keys[middle]) {
+                    high = middle
+                } else {
+                    low = middle
+                }
+            }
+            nodes[index].wildcardDenial = nodes[low].denial
+        }
     }
 
     private mutating func add(
-        _ name: DomainName, _ records: [ResourceRecord], cuts: Set<DomainName>
+        _ name: DomainName, _ key: [UInt8], _ records: [ResourceRecord], cuts: Set<DomainName>
     ) throws(ZoneFault) {
         let types = Set(records.map(\.type))
-        if types.contains(.cname) && (types.count > 1 || records.count > 1) {
+        let others = records.count { ![.cname, .nsec, .rrsig].contains($0.type) }
+        if types.contains(.cname) && (others > 0 || records.count { $0.type == .cname } > 1) {
             throw ZoneFault(
                 "\(name) has a CNAME and other records (RFC 1034 section 3.6.2)", owner: name)
         }
         var node = ZoneImage.Node(
             nameOffset: UInt32(bytes.count), nameLength: UInt16(name.wire.count),
             firstSet: UInt32(sets.count), setCount: 0, wildcard: -1, isCut: cuts.contains(name),
-            isBelowCut: isBelow(name, cuts))
-        bytes += name.wire
+            isBelowCut: isBelow(name, cuts),
+            keyOffset: UInt32(bytes.count + name.wire.count), keyLength: UInt16(key.count))
+        bytes += name.wire + key
         for type in types.sorted() {
             try add(records.filter { $0.type == type }, of: name)
+            sign(records.filter { $0.coveredType == type })
         }
         for type in failing[name] ?? [] where !types.contains(type) {
             sets.append(
@@ -72,6 +105,23 @@ struct ZonePacker {
         }
         node.setCount = UInt16(clamping: sets.count - Int(node.firstSet))
         nodes.append(node)
+    }
+
+    /// Lays the signatures over the set that was added last behind it.
+    private mutating func sign(_ signatures: [ResourceRecord]) {
+        if signatures.isEmpty { return }
+        isSigned = true
+        let start = bytes.count
+        for record in signatures { appendPlain(record, record.ttl) }
+        sets[sets.count - 1].signatures = UInt16(clamping: signatures.count)
+        sets[sets.count - 1].signaturesOffset = UInt32(start)
+        sets[sets.count - 1].signaturesLength = UInt32(bytes.count - start)
+    }
+
+    private mutating func appendPlain(_ record: ResourceRecord, _ ttl: UInt32) {
+        appendFixed(record.type, ttl)
+        bytes.append(UInt64(record.data.count), octets: 2)
+        bytes += record.data
     }
 
     private func isBelow(_ name: DomainName, _ cuts: Set<DomainName>) -> Bool {
@@ -90,17 +140,14 @@ struct ZonePacker {
         for record in set {
             offsets.append(UInt32(bytes.count - packed))
             bytes += [0xC0, 12]
-            appendFixed(record.type, ttl)
+            // Signatures have the TTL of what they cover (RFC 4034 §3): they are no set of their own.
+            appendFixed(record.type, record.type == .rrsig ? record.ttl : ttl)
             let data = compressed(record, against: name.wire)
             bytes += [UInt8(truncatingIfNeeded: data.count >> 8), UInt8(data.count & 255)] + data
         }
         offsets.append(UInt32(bytes.count - packed))
         let plain = bytes.count
-        for record in set {
-            appendFixed(record.type, ttl)
-            let length = record.data.count
-            bytes += [UInt8(truncatingIfNeeded: length >> 8), UInt8(length & 255)] + record.data
-        }
+        for record in set { appendPlain(record, record.type == .rrsig ? record.ttl : ttl) }
         // The largest message is 65,535 octets: question, OPT and header take less than 300.
         guard plain - packed <= 65_200, set.count <= 4_000 else {
             throw ZoneFault(

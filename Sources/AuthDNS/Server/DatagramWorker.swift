@@ -194,6 +194,13 @@ enum Clock {
         return UInt32(truncatingIfNeeded: time.tv_sec)
     }
 
+    /// Seconds since 1970.
+    static func unixTime() -> UInt64 {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(max(time.tv_sec, 0))
+    }
+
     /// Milliseconds of a clock that is never set.
     static func milliseconds() -> Int {
         var time = timespec()

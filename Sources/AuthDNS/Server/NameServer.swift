@@ -11,7 +11,7 @@ import Synchronization
 /// Threads: all public members may be called from anywhere. `publish` and `reload` block on the disk.
 public final class NameServer: Sendable {
     private let configuration: NameServerConfiguration
-    private let logger: Logger
+    let logger: Logger
     private let store: ImageStore
     private let published: PublishedImage
     private let stopping = StopFlag()
@@ -20,27 +20,8 @@ public final class NameServer: Sendable {
     private let streamWorker: StreamWorker
     private let notifyWorker: NotifyWorker
     private let threads = Mutex<[WorkerThread]>([])
-    private let source: Mutex<Source>
+    let source: Mutex<ZoneSource>
     private let window: Mutex<ChangeWindow>
-
-    /// What the image is made of, and the last serial ever given out.
-    private struct Source {
-        var zone: StaticZone
-        var membership: Membership?
-        var serial: UInt32
-        var history: ZoneHistory
-        let journal: Journal
-
-        /// Keeps the step for transfers. A disk that does not take it costs secondaries a whole transfer, no more.
-        mutating func remember(_ step: ZoneDifference, _ logger: Logger) {
-            history.append(step)
-            do {
-                try journal.append(step, of: history)
-            } catch {
-                logger.error("cannot write the zone's journal: \(error)")
-            }
-        }
-    }
 
     /// Binds every address and loads the saved image; nothing is answered before `start`.
     /// - Parameter zone: the static part; it replaces that of the saved image at the first publication.
@@ -52,14 +33,11 @@ public final class NameServer: Sendable {
         self.logger = logger
         window = Mutex(ChangeWindow(length: configuration.coalescing))
         store = ImageStore(directory: configuration.stateDirectory)
-        let (image, serial) = try NameServer.firstImage(zone, store, logger)
-        let journal = Journal(directory: configuration.stateDirectory)
-        let history = journal.load(upTo: image.serial)
+        let (first, image) = try NameServer.firstImage(configuration, zone, store, logger)
         published = PublishedImage(
-            image, history, configuration.peers, try NameServer.answerSettings(configuration))
-        source = Mutex(
-            Source(
-                zone: zone, membership: nil, serial: serial, history: history, journal: journal))
+            image, first.history, configuration.peers,
+            try NameServer.answerSettings(configuration))
+        source = Mutex(first)
         sockets = try NameServer.bind(configuration)
         let (published, stopping) = (published, stopping)
         datagramWorkers = sockets.filter { $0.kind == .datagram }.map {
@@ -117,10 +95,11 @@ public final class NameServer: Sendable {
         published.change { $0.cookies = fresh }
     }
 
-    /// The saved image if it is of this zone, else one of the zone file alone.
+    /// The saved image if it is of this zone, else one of the zone file alone; and what comes after it.
     private static func firstImage(
-        _ zone: StaticZone, _ store: ImageStore, _ logger: Logger
-    ) throws(NameServerError) -> (ZoneImage, UInt32) {
+        _ configuration: NameServerConfiguration, _ zone: StaticZone, _ store: ImageStore,
+        _ logger: Logger
+    ) throws(NameServerError) -> (ZoneSource, ZoneImage) {
         var last = SOAData(zone.soa.data)?.serial ?? 0
         do throws(NameServerError) {
             // What was published counts, not what the file says: on a circle either can seem newer.
@@ -128,26 +107,42 @@ public final class NameServer: Sendable {
         } catch {
             logger.error("the saved serial is unreadable; going on from the clock: \(error)")
         }
+        var saved: ZoneImage?
         do throws(NameServerError) {
-            if let image = try store.load(), image.apex == zone.apex {
-                return (image, Serial.isNewer(image.serial, than: last) ? image.serial : last)
-            }
+            saved = try store.load()
+            if saved?.apex != zone.apex { saved = nil }
         } catch {
             logger.error("the saved image is unreadable; starting from the zone file: \(error)")
         }
-        let serial = Serial.next(after: last, unixTime: unixTime())
+        if let saved, Serial.isNewer(saved.serial, than: last) { last = saved.serial }
+        let signing = try configuration.signing.map { settings throws(NameServerError) in
+            try ZoneSigning(settings, zone: zone.apex)
+        }
+        let journal = Journal(directory: configuration.stateDirectory)
         do throws(ZoneFault) {
-            let image = try ZoneImage(zone: zone, membership: nil, serial: serial)
-            try saved(image, store)
-            return (image, serial)
+            let source = try ZoneSource(
+                zone, saved: saved, serial: last, journal: journal,
+                challenges: Challenges(directory: configuration.stateDirectory),
+                signing: signing)
+            return try complete(source, saved, store, logger)
         } catch {
             throw NameServerError(error.description)
         }
     }
 
-    private static func saved(_ image: ZoneImage, _ store: ImageStore) throws(ZoneFault) {
+    /// Brings the saved image up to what signing demands now, or makes the first one.
+    private static func complete(
+        _ source: ZoneSource, _ saved: ZoneImage?, _ store: ImageStore, _ logger: Logger
+    ) throws(ZoneFault) -> (ZoneSource, ZoneImage) {
+        var source = source
         do throws(NameServerError) {
+            guard let image = try source.image(unixTime: Clock.unixTime(), after: saved) else {
+                if let saved { return (source, saved) }
+                throw NameServerError("there is nothing to answer with")
+            }
             try store.save(image)
+            if let saved { source.remember(ZoneDifference(from: saved, to: image), logger) }
+            return (source, image)
         } catch {
             throw ZoneFault(error.description)
         }
@@ -169,6 +164,7 @@ public final class NameServer: Sendable {
             // Secondaries may have missed what the last run published.
             worker.changed(to: serial)
         }
+        started.append(WorkerThread(core: nil) { [self] in maintain() })
         threads.withLock { $0 = started }
     }
 
@@ -193,7 +189,7 @@ public final class NameServer: Sendable {
             case .done: return serial
             case .wait(let pause): Thread.sleep(forTimeInterval: pause.inSeconds)
             case .publish(let newest, let ticket):
-                let serial = try rebuild { $0.membership = newest }
+                let serial = try rebuild { source in try source.take(newest) }
                 window.withLock { $0.pass(ticket) }
                 return serial
             }
@@ -206,40 +202,60 @@ public final class NameServer: Sendable {
         guard zone.apex == published.current.apex else {
             throw NameServerError("the zone is \(published.current.apex), not \(zone.apex)")
         }
-        return try rebuild { $0.zone = zone }
+        return try rebuild { source in try source.take(zone) }
     }
 
-    private func rebuild(_ change: (inout Source) -> Void) throws(NameServerError) -> UInt32 {
+    /// Changes what the zone is made of, and publishes it when it says something else now.
+    @discardableResult
+    func rebuild(
+        _ change: (inout ZoneSource) throws -> Void
+    ) throws(NameServerError) -> UInt32 {
         let result: Result<UInt32, NameServerError> = source.withLock { source in
             var next = source
-            change(&next)
-            if next.membership == nil && published.current.membershipVersion > 0 {
-                // The saved image knows members; it stays until the first membership is known again.
-                source = next
-                return .success(source.serial)
-            }
-            next.serial = Serial.next(after: source.serial, unixTime: NameServer.unixTime())
             do {
-                let image = try ZoneImage(
-                    zone: next.zone, membership: next.membership, serial: next.serial)
-                if image.saysTheSame(as: published.current) {
-                    next.serial = source.serial
-                } else {
-                    try store.save(image)
-                    // Without peers there is nobody who could ask what has changed.
-                    if !configuration.peers.peers.isEmpty {
-                        next.remember(ZoneDifference(from: published.current, to: image), logger)
-                    }
-                    published.replace(with: image, next.history)
-                    notifyWorker.changed(to: image.serial)
+                try change(&next)
+                if let image = try next.image(
+                    unixTime: Clock.unixTime(), after: published.current)
+                {
+                    try publish(image, &next)
                 }
                 source = next
                 return .success(next.serial)
             } catch {
+                if let before = source.signing { next.signing?.takeBack(to: before) }
                 return .failure(NameServerError("\(error)"))
             }
         }
         return try result.get()
+    }
+
+    /// Does what time demands, until the server stops: signatures made anew before they end, keys moved on,
+    /// challenges taken out.
+    private func maintain() {
+        var pause: UInt64 = 0
+        while !stopping.isSet {
+            Thread.sleep(forTimeInterval: 0.25)
+            let now = Clock.unixTime()
+            guard now >= max(source.withLock { $0.nextDue ?? .max }, pause) else { continue }
+            do throws(NameServerError) {
+                try rebuild { _ in }
+            } catch {
+                logger.error("records that should end or begin now cannot be published: \(error)")
+                pause = now + 30
+            }
+        }
+    }
+
+    private func publish(
+        _ image: ZoneImage, _ next: inout ZoneSource
+    ) throws(NameServerError) {
+        try store.save(image)
+        // Without peers there is nobody who could ask what has changed.
+        if !configuration.peers.peers.isEmpty {
+            next.remember(ZoneDifference(from: published.current, to: image), logger)
+        }
+        published.replace(with: image, next.history)
+        notifyWorker.changed(to: image.serial)
     }
 
     /// The serial that is served.
@@ -262,10 +278,6 @@ public final class NameServer: Sendable {
     /// Addresses and ports that are answered on, as bound.
     public var endpoints: [(address: IPAddress, port: UInt16)] {
         sockets.filter { $0.kind == .stream }.map { ($0.address, $0.socket.port) }
-    }
-
-    private static func unixTime() -> UInt32 {
-        UInt32(truncatingIfNeeded: Int64(Date().timeIntervalSince1970))
     }
 
     private static func bind(

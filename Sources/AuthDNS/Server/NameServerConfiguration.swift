@@ -24,6 +24,26 @@ public struct NameServerConfiguration: Sendable {
     /// What replies say about the server, and whom it answers how.
     public var settings: ServerSettings
 
+    /// How the zone is signed; nil for an unsigned one.
+    public var signing: Signing?
+
+    /// Keys and signatures (RFC 4033).
+    public struct Signing: Hashable, Sendable {
+        /// Where the keys are kept; made when it is not there.
+        public var directory: String
+        public var keys: KeyPolicy
+        public var signatures: SignatureLifetime
+
+        public init(
+            directory: String, keys: KeyPolicy = KeyPolicy(),
+            signatures: SignatureLifetime = SignatureLifetime()
+        ) {
+            self.directory = directory
+            self.keys = keys
+            self.signatures = signatures
+        }
+    }
+
     /// A secondary that is told of changes (RFC 1996).
     public struct Notified: Hashable, Sendable {
         public var address: IPAddress

@@ -64,26 +64,12 @@ import Glibc
     }
 
     private func copy(_ rr: UnsafeMutablePointer<ldns_rr>) throws(ZoneFileError) -> ResourceRecord {
-        guard let owner = unsafe ldns_rr_owner(rr), let name = unsafe DomainName(wire: bytes(owner))
-        else { throw fault("the owner is not a name") }
-        var data: [UInt8] = []
-        for index in 0..<(unsafe ldns_rr_rd_count(rr)) {
-            guard let field = unsafe ldns_rr_rdf(rr, index) else { continue }
-            data += unsafe bytes(field)
+        guard let record = unsafe ResourceRecord(rr) else { throw fault("the owner is not a name") }
+        guard record.data.count <= 65_535 else {
+            throw fault(
+                "the record's data has \(record.data.count) octets; 65535 is the most it can have")
         }
-        guard data.count <= 65_535 else {
-            throw fault("the record's data has \(data.count) octets; 65535 is the most it can have")
-        }
-        let type = UInt16(truncatingIfNeeded: unsafe ldns_rr_get_type(rr).rawValue)
-        return ResourceRecord(
-            owner: name, type: RecordType(rawValue: type), ttl: unsafe ldns_rr_ttl(rr), data: data)
-    }
-
-    private func bytes(_ field: UnsafeMutablePointer<ldns_rdf>) -> [UInt8] {
-        guard let start = unsafe ldns_rdf_data(field) else { return [] }
-        // Safe: libldns says how long the field is, and the bytes are copied at once.
-        return unsafe Array(
-            UnsafeBufferPointer(start: start, count: Int(unsafe ldns_rdf_size(field))))
+        return record
     }
 
     /// - Parameter apex: nil for the first record.
@@ -130,5 +116,32 @@ import Glibc
             throw ZoneFileError(path: path, line: 0, text: "cannot be read: \(lastSystemError())")
         }
         unsafe rewind(file)
+    }
+}
+
+extension ResourceRecord {
+    /// A copy of libldns's record, names in lower case; nil when its owner is no name.
+    init?(_ rr: UnsafeMutablePointer<ldns_rr>) {
+        guard let owner = unsafe ldns_rr_owner(rr),
+            let name = unsafe DomainName(wire: ResourceRecord.bytes(owner))
+        else { return nil }
+        var data: [UInt8] = []
+        for index in 0..<(unsafe ldns_rr_rd_count(rr)) {
+            guard let field = unsafe ldns_rr_rdf(rr, index) else { continue }
+            let bytes = unsafe ResourceRecord.bytes(field)
+            let isName = unsafe ldns_rdf_get_type(field) == LDNS_RDF_TYPE_DNAME
+            // As signatures have them (RFC 4034 §6.2).
+            data += isName ? DomainName(wire: bytes)?.wire ?? bytes : bytes
+        }
+        let type = UInt16(truncatingIfNeeded: unsafe ldns_rr_get_type(rr).rawValue)
+        self.init(
+            owner: name, type: RecordType(rawValue: type), ttl: unsafe ldns_rr_ttl(rr), data: data)
+    }
+
+    private static func bytes(_ field: UnsafeMutablePointer<ldns_rdf>) -> [UInt8] {
+        guard let start = unsafe ldns_rdf_data(field) else { return [] }
+        // Safe: libldns says how long the field is, and the bytes are copied at once.
+        return unsafe Array(
+            UnsafeBufferPointer(start: start, count: Int(unsafe ldns_rdf_size(field))))
     }
 }

@@ -44,6 +44,7 @@ struct ServeCommand: AsyncParsableCommand {
         help: "The resolver to ask for the farm's names; by default this node's own name server.")
     var resolver: Endpoint?
     @OptionGroup var nameServer: NameServerOptions
+    @OptionGroup(title: "DNSSEC") var signing: SigningOptions
     @OptionGroup var identity: MachineIdentity
     @OptionGroup var logging: LogOptions
 
@@ -71,13 +72,13 @@ struct ServeCommand: AsyncParsableCommand {
             workers: workers ?? ProcessInfo.processInfo.activeProcessorCount,
             settings: nameServer.settings)
         try nameServer.addSecondaries(to: &names)
+        names.signing = signing.signing(in: data)
         try DataDirectory.prepare(data)
         let node: ControlNode
         do {
             node = try ControlNode(
                 sources: sources, dataDirectory: data,
-                dns: names,
-                agents: agents,
+                dns: names, parents: signing.parent, agents: agents,
                 deliveries: Deliveries.Options(
                     feedPort: feedPort, unsubscribeBase: unsubscribeBase,
                     leaseTime: .seconds(lease.seconds), resolver: resolver, tokenDays: tokenDays),

@@ -1,27 +1,54 @@
 import ArgumentParser
 import AuthDNSCore
+import FarmProtocol
 import ZoneFile
 
-/// `smurf zone`: zone files.
-struct ZoneCommand: ParsableCommand {
+/// `smurf zone`: the zone, as a file and as it is served.
+struct ZoneCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "zone", abstract: "Checks zone files.", subcommands: [Check.self])
+        commandName: "zone",
+        abstract: "Checks zone files and the parent; keys and challenges of the served zone.",
+        subcommands: [
+            Check.self, ZoneKeysCommand.self, ZoneDSCommand.self, ZoneDelegationCommand.self,
+            ZoneRollCommand.self, ZoneChallengeCommand.self,
+        ])
 
-    struct Check: ParsableCommand {
+    struct Check: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Says the first fault of a zone file by line; exit status 2 if there is one.",
+            abstract:
+                "Says the first fault of a zone file by line, or how the parent's view differs.",
             discussion: """
                 Warnings name what is served all the same and will surprise. With --policy the file is \
-                also held against the names of the policy's roles and members, as serve does.
+                also held against the names of the policy's roles and members, as serve does. Exit \
+                status 2 for a faulty file.
 
                   smurf zone check smurf.example.test.zone --policy farm.yml
+
+                With --parent and no file, each of the parent zone's servers is asked, without a \
+                resolver between, and held against what the served zone wants there (see 'smurf zone \
+                delegation'). Exit status 1 when one differs.
+
+                  smurf zone check --parent 192.0.2.1 --parent 198.51.100.7
                 """)
-        @Argument(help: "The zone file.") var zone: String
+        @Argument(help: "The zone file.") var zone: String?
         @Option(help: "What relative names end with, when the file has no $ORIGIN.")
         var origin: String?
         @Option(help: "A policy file that is to be served with it.") var policy: String?
+        @Option(help: "A name server of the parent zone, ADDRESS[:PORT]; repeat for more.")
+        var parent: [ParentServer] = []
+        @OptionGroup var control: ControlConnection
 
-        func run() throws {
+        func validate() throws {
+            guard (zone == nil) != parent.isEmpty else {
+                throw ValidationError("give a zone file, or --parent to ask the parent's servers")
+            }
+        }
+
+        func run() async throws {
+            if let zone { try check(zone) } else { try await checkParent() }
+        }
+
+        private func check(_ zone: String) throws {
             if let policy {
                 let checked = try CheckedZone(at: zone, for: FarmSources.policy(at: policy))
                 return report(checked.zone)
@@ -38,6 +65,16 @@ struct ZoneCommand: ParsableCommand {
 
         private func report(_ zone: StaticZone) {
             print("\(zone.apex): \(zone.records.count) records, no error")
+        }
+
+        private func checkParent() async throws {
+            let view = try await control.ask { try await $0.keys(.init()) }
+            guard let wanted = Delegation(view) else {
+                throw Report.failure("the control node's answer is not understood")
+            }
+            // Every one is asked, whatever the others say.
+            let verdicts = parent.map { $0.isRight(wanted) }
+            guard verdicts.allSatisfy(\.self) else { throw ExitCode(1) }
         }
     }
 }

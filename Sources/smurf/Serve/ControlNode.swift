@@ -15,6 +15,7 @@ import UnixSignals
 /// its own rooms; nothing here decides anything.
 final class ControlNode: Sendable {
     private let nameServer: NameServer
+    private let parentWatch: ParentWatch
     private let scheduler: RoleSchedulerService
     private let sources: FarmSources
     private let dataDirectory: String
@@ -29,7 +30,8 @@ final class ControlNode: Sendable {
     /// - Throws: when an address or the data directory cannot be had.
     init(
         sources: FarmSources, dataDirectory: String, dns: NameServerConfiguration,
-        agents: Endpoint, deliveries options: Deliveries.Options, identity: MachineIdentity,
+        parents: [ParentServer], agents: Endpoint, deliveries options: Deliveries.Options,
+        identity: MachineIdentity,
         logger: Logger
     ) throws {
         lock = try DataDirectoryLock(dataDirectory)
@@ -39,6 +41,7 @@ final class ControlNode: Sendable {
         certificate = identity.certificate
         self.logger = logger
         nameServer = try NameServer(configuration: dns, zone: sources.zone, logger: logger)
+        parentWatch = ParentWatch(servers: parents, nameServer: nameServer, logger: logger)
         scheduler = try RoleSchedulerService(
             policy: sources.policy, dataDirectory: dataDirectory, logger: logger)
         guard let own = nameServer.endpoints.first else {
@@ -100,6 +103,9 @@ final class ControlNode: Sendable {
                 try await ControlNode.offPool { _ = try nameServer.publish(membership) }
             }
         }
+        if !parentWatch.servers.isEmpty {
+            group.addTask { [parentWatch] in try await parentWatch.run() }
+        }
         group.addTask { [deliveries, scheduler] in try await deliveries.run(scheduler) }
     }
 
@@ -112,7 +118,9 @@ final class ControlNode: Sendable {
             transport: .http2NIOPosix(
                 address: .unixDomainSocket(path: socket), transportSecurity: .plaintext),
             services: [
-                ControlProvider(scheduler: scheduler, board: board, deliveries: deliveries)
+                ControlProvider(
+                    scheduler: scheduler, board: board, deliveries: deliveries,
+                    zone: ZoneDesk(nameServer: nameServer))
             ])
     }
 
@@ -140,9 +148,11 @@ final class ControlNode: Sendable {
     }
 
     /// Blocking work on a thread of its own, so that no thread of the pool waits for a disk.
-    private static func offPool(_ work: @escaping @Sendable () throws -> Void) async throws {
+    static func offPool<Result: Sendable>(
+        _ work: @escaping @Sendable () throws -> Result
+    ) async throws -> Result {
         try await withCheckedThrowingContinuation { continuation in
-            Thread.detachNewThread { continuation.resume(with: Result(catching: work)) }
+            Thread.detachNewThread { continuation.resume(with: Swift.Result(catching: work)) }
         }
     }
 

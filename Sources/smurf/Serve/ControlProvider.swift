@@ -9,6 +9,19 @@ struct ControlProvider: Smurffarm_V1_Control.SimpleServiceProtocol {
     let scheduler: RoleSchedulerService
     let board: BoardSource
     let deliveries: Deliveries
+    let zone: ZoneDesk
+
+    func keys(
+        request: Smurffarm_V1_KeysRequest, context: ServerContext
+    ) async throws -> Smurffarm_V1_KeysView {
+        try await zone.keys(request)
+    }
+
+    func challenge(
+        request: Smurffarm_V1_ChallengeRequest, context: ServerContext
+    ) async throws -> Smurffarm_V1_ChallengeReply {
+        try await zone.challenge(request)
+    }
 
     func board(
         request: Smurffarm_V1_BoardRequest, response: RPCWriter<Smurffarm_V1_BoardView>,

@@ -1,0 +1,37 @@
+/// Which of the zone's keys are used for what at one moment: who is named in the DNSKEY set, who signs, and which
+/// keys the parent is told of (RFC 7344). `KeyRoll` says it for a moment; nothing here knows time.
+public struct SigningKeys: Hashable, Sendable {
+    public var published: [ZoneKey]
+    /// Sign DNSKEY, CDS and CDNSKEY.
+    public var keySigners: [ZoneKey]
+    /// Sign everything else.
+    public var zoneSigners: [ZoneKey]
+    /// What the parent's DS set should point at; nil when it shall be left as it is.
+    public var announced: [ZoneKey]?
+    /// Seconds.
+    public var ttl: UInt32
+
+    public init(
+        published: [ZoneKey], keySigners: [ZoneKey], zoneSigners: [ZoneKey],
+        announced: [ZoneKey]? = nil, ttl: UInt32 = 3600
+    ) {
+        self.published = published
+        self.keySigners = keySigners
+        self.zoneSigners = zoneSigners
+        self.announced = announced
+        self.ttl = ttl
+    }
+
+    func records(at apex: DomainName) -> [ResourceRecord] {
+        var records = published.map {
+            ResourceRecord(owner: apex, type: .dnskey, ttl: ttl, data: $0.publicData)
+        }
+        for key in announced ?? [] {
+            records.append(
+                ResourceRecord(owner: apex, type: .cds, ttl: ttl, data: key.delegationData))
+            records.append(
+                ResourceRecord(owner: apex, type: .cdnskey, ttl: ttl, data: key.publicData))
+        }
+        return records
+    }
+}

@@ -1,0 +1,90 @@
+public import AuthDNSCore
+import Synchronization
+
+/// What an operator may know and say about the zone beside its files: the keys of a signed one, and records that
+/// are wanted for a while.
+extension NameServer {
+    /// Every key of the zone that is known, in the order of creation; empty for an unsigned zone.
+    public var keys: [TimedKey] { source.withLock { $0.signing?.keys ?? [] } }
+
+    /// Keys that the parent should point at now (DS): announced, or about to be.
+    public var entryPoints: [TimedKey] {
+        keys.filter { $0.key.isEntryPoint && $0.isPublished && $0.retired == nil }
+    }
+
+    /// Begins to replace a kind of key: the successor is published now and takes over when caches allow.
+    /// - Parameter isEntryPoint: the key that the parent points at, or the one that signs the zone.
+    /// - Throws: when the zone is not signed, has no such key, or is replacing it already.
+    public func replaceKey(isEntryPoint: Bool) throws(NameServerError) {
+        let own = keys.filter { $0.key.isEntryPoint == isEntryPoint && $0.isPublished }
+        guard !keys.isEmpty else { throw NameServerError.unsigned }
+        guard !own.isEmpty else {
+            throw NameServerError(
+                "the zone is signed with one key for everything (csk): replace that one")
+        }
+        guard own.count == 1 else {
+            let newest = own.last.map { "\($0.key.tag) (\($0.state))" } ?? ""
+            throw NameServerError("a key of this kind is being replaced already: see \(newest)")
+        }
+        try rebuild { $0.replaceKey(isEntryPoint: isEntryPoint) }
+    }
+
+    /// Takes notice that the parent's servers all give the DS record of the key that they were asked for.
+    /// - Parameter tag: of the key; nil for the one that is waited for.
+    /// - Returns: the key.
+    /// - Throws: when none is waited for, or the disk does not take it.
+    @discardableResult
+    public func noteDelegation(of tag: UInt16? = nil) throws(NameServerError) -> TimedKey {
+        guard !keys.isEmpty else { throw NameServerError.unsigned }
+        var noted: TimedKey?
+        try rebuild { noted = try $0.noteDelegation(of: tag, unixTime: Clock.unixTime()) }
+        guard let noted else {
+            throw NameServerError("no key waits for the parent's DS record now")
+        }
+        return noted
+    }
+
+    /// Answers a TXT record at `_acme-challenge` below a name, beside those that are there.
+    /// - Parameters:
+    ///   - name: of the zone.
+    ///   - value: 1…255 octets.
+    ///   - seconds: for which it stays.
+    /// - Throws: when the zone cannot have it there, or the disk does not take it.
+    public func addChallenge(
+        _ value: String, for name: DomainName, seconds: UInt64
+    ) throws(NameServerError) {
+        let owner = try NameServer.challengeOwner(name, in: image.apex)
+        guard (1...255).contains(value.utf8.count) else {
+            throw NameServerError("a challenge has 1 to 255 octets")
+        }
+        try rebuild { source in
+            try source.change { try $0.add(owner, value, until: Clock.unixTime() + seconds) }
+        }
+    }
+
+    /// Takes challenges away.
+    /// - Parameter value: nil for every one at the name.
+    /// - Returns: how many there were.
+    @discardableResult
+    public func removeChallenge(
+        _ value: String?, for name: DomainName
+    ) throws(NameServerError) -> Int {
+        let owner = try NameServer.challengeOwner(name, in: image.apex)
+        var count = 0
+        try rebuild { source in try source.change { count = try $0.remove(owner, value) } }
+        return count
+    }
+
+    private static func challengeOwner(
+        _ name: DomainName, in apex: DomainName
+    ) throws(NameServerError) -> DomainName {
+        guard name.isWithin(apex), let owner = name.prepending("_acme-challenge") else {
+            throw NameServerError("\(name) is not within \(apex)")
+        }
+        return owner
+    }
+}
+
+extension NameServerError {
+    static let unsigned = NameServerError("the zone is not signed: start serve with --dnssec")
+}

@@ -1,0 +1,99 @@
+import AuthDNSCore
+
+/// The zone's keys and signatures as they are now, and when something about them is due. What has to be on disk
+/// before it is used is written first.
+struct ZoneSigning {
+    private let policy: KeyPolicy
+    private let lifetime: SignatureLifetime
+    private let directory: KeyDirectory
+    private let zone: DomainName
+    private(set) var keys: [TimedKey]
+    private var signingKeys = SigningKeys(published: [], keySigners: [], zoneSigners: [])
+    private var nextStep: UInt64?
+    private var sets = SignedSets()
+    /// When the next key step or the next signature is due, in seconds since 1970.
+    private(set) var nextDue: UInt64?
+
+    /// Reads the keys; none are made before the first step.
+    init(
+        _ settings: NameServerConfiguration.Signing, zone: DomainName
+    ) throws(NameServerError) {
+        policy = settings.keys
+        lifetime = settings.signatures
+        directory = KeyDirectory(path: settings.directory, zone: zone)
+        self.zone = zone
+        keys = try directory.load()
+        for key in keys where key.removed == nil {
+            guard key.key.algorithm == policy.algorithm else {
+                throw NameServerError(
+                    "key \(key.key.tag) in \(settings.directory) is \(key.key.algorithm.mnemonic), not "
+                        + "\(policy.algorithm.mnemonic): a signed zone keeps its algorithm")
+            }
+        }
+        let hasZoneKeys = keys.contains { !$0.key.isEntryPoint && $0.removed == nil }
+        guard keys.allSatisfy({ $0.removed != nil }) || hasZoneKeys == policy.isSplit else {
+            throw NameServerError(
+                "the zone is signed with \(hasZoneKeys ? "separate keys (split)" : "one key (csk)"): "
+                    + "a signed zone keeps its kind of keys")
+        }
+    }
+
+    mutating func take(_ sets: SignedSets) { self.sets = sets }
+
+    /// Moves the keys on as far as time allows, and writes those that moved.
+    /// - Throws: when the disk does not take one; those before it are written and the rest stay as they were.
+    mutating func step(
+        longestTTL: UInt32, unixTime: UInt64, requested: Set<Bool> = []
+    ) throws(NameServerError) {
+        let roll = KeyRoll.step(
+            keys, policy: policy, longestTTL: longestTTL, now: unixTime, requested: requested
+        ) { [zone, policy] isEntryPoint in
+            ZoneKey(drawnFor: zone, algorithm: policy.algorithm, isEntryPoint: isEntryPoint)
+        }
+        for key in roll.keys where !keys.contains(key) { try directory.save(key) }
+        (keys, signingKeys, nextStep) = (roll.keys, roll.signing, roll.nextStep)
+    }
+
+    /// Makes the files of keys as they were before: what was to be published with them was not.
+    func takeBack(to before: ZoneSigning) {
+        for key in keys where !before.keys.contains(key) {
+            if let old = before.keys.first(where: { $0.key == key.key }) {
+                try? directory.save(old)
+            } else {
+                directory.remove(key.key)
+            }
+        }
+    }
+
+    /// The parent points at what it was asked to point at.
+    /// - Returns: the key; nil when none is waited for.
+    mutating func noteDelegation(of tag: UInt16?, unixTime: UInt64) throws(NameServerError)
+        -> TimedKey?
+    {
+        guard
+            let index = keys.firstIndex(where: {
+                $0.announced != nil && $0.delegated == nil && $0.isPublished
+                    && (tag == nil || $0.key.tag == tag)
+            })
+        else { return nil }
+        var key = keys[index]
+        key.delegated = unixTime
+        try directory.save(key)
+        keys[index] = key
+        return key
+    }
+
+    mutating func sign(
+        _ content: ZoneContent, serial: UInt32, unixTime: UInt64
+    ) throws(ZoneFault) -> ZoneContent {
+        let now = UInt32(truncatingIfNeeded: unixTime)
+        let signer = ZoneSigner(keys: signingKeys, lifetime: lifetime)
+        let (signed, sets) = try signer.sign(content, serial: serial, now: now, before: sets)
+        self.sets = sets
+        let refresh = sets.nextRefresh(lifetime, now: now).map {
+            unixTime &+ UInt64(max(Int32(bitPattern: $0 &- now), 1))
+        }
+        nextDue = [refresh, nextStep].compactMap { $0 }.min()
+        return signed
+    }
+}

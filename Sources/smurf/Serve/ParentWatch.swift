@@ -1,0 +1,41 @@
+import AuthDNS
+import AuthDNSCore
+import Logging
+import ZoneFile
+
+/// Asks the parent's servers for the DS record of a key that waits for it, so that a roll goes on by itself
+/// (RFC 7583 §3.3: the successor may take over once every one of them has it).
+struct ParentWatch: Sendable {
+    let servers: [ParentServer]
+    let nameServer: NameServer
+    let logger: Logger
+
+    /// Ends when the task is cancelled.
+    func run() async throws {
+        while !Task.isCancelled {
+            if let key = waiting {
+                do {
+                    if try await ControlNode.offPool({ try isKnown(key) }) {
+                        try await ControlNode.offPool {
+                            _ = try nameServer.noteDelegation(of: key.tag)
+                        }
+                        logger.notice("the parent points at key \(key.tag)")
+                    }
+                } catch {
+                    logger.warning("the parent cannot be asked about key \(key.tag): \(error)")
+                }
+            }
+            try await Task.sleep(for: .seconds(5))
+        }
+    }
+
+    private var waiting: ZoneKey? {
+        nameServer.entryPoints.last { $0.announced != nil && $0.delegated == nil }?.key
+    }
+
+    private func isKnown(_ key: ZoneKey) throws -> Bool {
+        try servers.allSatisfy {
+            try $0.delegation(of: key.zone).keys.contains(key.delegationData)
+        }
+    }
+}

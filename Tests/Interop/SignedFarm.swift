@@ -1,0 +1,129 @@
+import Foundation
+import TestSupport
+
+/// A signed zone below a signed parent, with a resolver that validates from the parent's key on: the parent is a
+/// `smurf serve` too, whose zone file gets the DS records that the child's commands print.
+final class SignedFarm: Sendable {
+    let directory: TemporaryDirectory
+    let child: UInt16
+    private let options: [String]
+
+    static let zone = """
+        $ORIGIN smurf.example.test.
+        $TTL 5
+        @ IN SOA ns1 hostmaster 1 60 15 604800 3
+        @ IN NS NS1
+        ns1 IN A 127.0.0.1
+        *.wild IN MX 5 Ns1
+        *.alias.x IN CNAME ns1
+        a.b.deep IN TXT "hi"
+        sub IN NS ns.sub
+        ns.sub IN A 127.0.0.1
+        www IN CNAME web
+        dead IN CNAME nothing
+
+        """
+
+    /// - Parameter options: of `serve` about keys.
+    init(_ options: [String]) throws {
+        directory = try TemporaryDirectory()
+        child = try Product.freePort()
+        self.options = options
+        // The longest TTL is how long a retired key lingers.
+        try directory.write(
+            "policy.yml",
+            ControlNodeFixture.policy.replacing("{ttl: 1s,", with: "{ttl: 1s, host_ttl: 4s,"))
+        try directory.write("static.zone", SignedFarm.zone)
+    }
+
+    var socket: String { directory.file("data/control.sock") }
+
+    func start() async throws -> Daemon {
+        let node = try Daemon(
+            "serve",
+            [
+                Product.smurf, "serve", "--policy", directory.file("policy.yml"), "--zone",
+                directory.file("static.zone"), "--data", directory.file("data"), "--dns",
+                "127.0.0.1:\(child)", "--agents", "127.0.0.1:\(try Product.freePort())",
+                "--secondary", "127.0.0.1",
+            ] + options, directory: directory)
+        try await node.ready {
+            try await Dig.short(
+                "web.smurf.example.test", "A", at: "127.0.0.1", port: self.child
+            ).count == 2
+        }
+        return node
+    }
+
+    /// A validating resolver whose trust anchor is what `smurf zone ds` prints now.
+    func startResolver() async throws -> Resolver {
+        let port = try Product.freePort()
+        let anchor = try await smurf("zone", "ds").output
+        try directory.write("anchor", anchor)
+        try directory.write(
+            "unbound.conf",
+            """
+            server:
+              interface: 127.0.0.1
+              port: \(port)
+              username: ""
+              chroot: ""
+              directory: "\(directory.path)"
+              pidfile: ""
+              use-syslog: no
+              val-log-level: 2
+              module-config: "validator iterator"
+              trust-anchor-file: "\(directory.file("anchor"))"
+              do-not-query-localhost: no
+              access-control: 127.0.0.0/8 allow
+              num-threads: 1
+              aggressive-nsec: yes
+              harden-below-nxdomain: yes
+              local-zone: "test." nodefault
+            remote-control:
+              control-enable: no
+            stub-zone:
+              name: "smurf.example.test"
+              stub-addr: 127.0.0.1@\(child)
+            """)
+        let unbound = try Daemon(
+            "unbound", ["unbound", "-d", "-c", directory.file("unbound.conf")],
+            directory: directory)
+        try await unbound.ready {
+            try await !Dig.short(
+                "smurf.example.test", "SOA", at: "127.0.0.1", port: port
+            ).isEmpty
+        }
+        return Resolver(daemon: unbound, port: port)
+    }
+
+    func smurf(_ words: String...) async throws -> Finished {
+        try await run([Product.smurf] + words + ["--control", socket])
+    }
+
+    /// A resolver that validates.
+    struct Resolver {
+        let daemon: Daemon
+        let port: UInt16
+
+        /// Status and flags of what it says.
+        func asked(_ name: String, _ type: String) async throws -> (status: String, isSecure: Bool)
+        {
+            let text = try await Dig.full(
+                name, type, at: "127.0.0.1", port: port, options: ["+dnssec"])
+            let status = text.firstMatch(of: /status: ([A-Z]+)/).map { String($0.1) } ?? "none"
+            let flags = text.firstMatch(of: /flags: ([a-z ]+);/).map { String($0.1) } ?? ""
+            return (status, flags.split(separator: " ").contains("ad"))
+        }
+    }
+
+    /// The served zone in a file, as a transfer brings it.
+    func transferred() async throws -> String {
+        let text = try await Dig.full(
+            "smurf.example.test", "AXFR", at: "127.0.0.1", port: child,
+            options: ["+noall", "+answer", "+onesoa"])
+        let path = directory.file("axfr.zone")
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
+        return path
+    }
+}
