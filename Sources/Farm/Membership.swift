@@ -7,10 +7,13 @@ public struct Membership: Hashable, Sendable {
         public var id: SmurfID
         /// At least one; A and AAAA records are made of them.
         public var addresses: [IPAddress]
+        /// How much of the work it should get beside others, 1…100.
+        public var weight: Int
 
-        public init(id: SmurfID, addresses: [IPAddress]) {
+        public init(id: SmurfID, addresses: [IPAddress], weight: Int = 1) {
             self.id = id
             self.addresses = addresses
+            self.weight = weight
         }
     }
 
@@ -29,6 +32,10 @@ public struct Membership: Hashable, Sendable {
             case address
             /// One MX of this preference per member, naming its stable host name.
             case mailExchange(preference: UInt16)
+            /// One SRV per member (RFC 2782), naming its stable host name, with its weight.
+            case service(priority: UInt16, port: UInt16)
+            /// One HTTPS record of this priority per member (RFC 9460), naming its stable host name.
+            case https(priority: UInt16)
         }
 
         /// Relative to the zone, no trailing dot: "smtp-out", "eu.web"; "@" is the apex.
@@ -40,16 +47,19 @@ public struct Membership: Hashable, Sendable {
         /// Seconds, 1…604,800.
         public var ttl: UInt32
         public var whenEmpty: EmptyAnswer
+        /// At most so many members in one answer, others in the next; 0 for all.
+        public var limit: Int
 
         public init(
             owner: String, kind: Kind, members: [SmurfID], ttl: UInt32,
-            whenEmpty: EmptyAnswer = .servfail
+            whenEmpty: EmptyAnswer = .servfail, limit: Int = 0
         ) {
             self.owner = owner
             self.kind = kind
             self.members = members
             self.ttl = ttl
             self.whenEmpty = whenEmpty
+            self.limit = limit
         }
     }
 

@@ -247,4 +247,65 @@ import ZoneFile
             #expect(try answers(client.receive()) == count)
         }
     }
+
+    /// A challenge is answered at once, survives a restart, and ends by itself or by command.
+    @Test func challengesComeAndGo() async throws {
+        let name = try #require(DomainName("web.f.test"))
+        let question = Question.bytes("_acme-challenge.web.f.test", 16)
+        func count(_ server: NameServer) throws -> Int {
+            let client = try client(server)
+            client.send(question)
+            return try answers(client.receive())
+        }
+        let first = try server()
+        try first.publish(membership(1, 2))
+        try first.addChallenge("one", for: name, seconds: 600)
+        try first.addChallenge("two", for: name, seconds: 600)
+        #expect(try count(first) == 2)
+        #expect(throws: NameServerError.self) {
+            try first.addChallenge("", for: name, seconds: 1)
+        }
+        let elsewhere = try #require(DomainName("example.org"))
+        #expect(throws: NameServerError.self) {
+            try first.addChallenge("x", for: elsewhere, seconds: 1)
+        }
+        first.stop()
+        let second = try server()
+        defer { second.stop() }
+        #expect(try count(second) == 2)
+        try second.publish(membership(2, 3))
+        #expect(try count(second) == 2)
+        #expect(try second.removeChallenge("one", for: name) == 1)
+        #expect(try count(second) == 1)
+        try second.addChallenge("two", for: name, seconds: 1)
+        let end = ContinuousClock.now + .seconds(30)
+        while try count(second) > 0 {
+            try #require(ContinuousClock.now < end, "it never ends")
+            try await Task.sleep(for: .milliseconds(100))
+        }
+    }
+
+    /// Keys that cannot be used are said at the start, and nothing is served.
+    @Test func keysOfAnotherKindAreRefused() throws {
+        func signed(_ policy: KeyPolicy) throws -> NameServer {
+            var configuration = NameServerConfiguration(
+                listen: [(.v4(0x7F00_0001), 0)], stateDirectory: directory.path)
+            configuration.signing = .init(directory: directory.file("keys"), keys: policy)
+            return try NameServer(
+                configuration: configuration, zone: zone(), logger: Logger(label: "test"))
+        }
+        let serial = try signed(KeyPolicy()).serial
+        // The same keys and signatures are found again.
+        #expect(try signed(KeyPolicy()).serial == serial)
+        #expect(throws: NameServerError.self) { try signed(KeyPolicy(isSplit: true)) }
+        #expect(throws: NameServerError.self) { try signed(KeyPolicy(algorithm: .ed25519)) }
+        let files = try FileManager.default.contentsOfDirectory(atPath: directory.file("keys"))
+        let secret = try #require(files.first { $0.hasSuffix(".private") })
+        let path = directory.file("keys/" + secret)
+        #expect(
+            try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+                == 0o600)
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
+        #expect(throws: NameServerError.self) { try signed(KeyPolicy()) }
+    }
 }

@@ -24,15 +24,28 @@ final class SignedFarm: Sendable {
 
         """
 
+    /// The longest TTL is how long a retired key lingers. Each answer of `web` holds one of two members.
+    static let policy = """
+        version: 1
+        zone: smurf.example.test
+        defaults: {ttl: 1s, host_ttl: 4s, warm: 0s, drain: {ttl_factor: 1, grace: 0s, deadline: 1s}}
+        movement: {max_inflight: 3, gap: 0s, min_dwell: 0s, up_window: 0s, down_window: 0s}
+        roles:
+          web: {names: {web: "A, HTTPS 1"}, min: 2, answer: 1}
+          smtp-out: {names: {smtp-out: A, _submission._tcp: SRV 1 587}, min: 1, priority: 2}
+        members:
+          - {id: s01, address: 127.0.1.1, agent: false}
+          - {id: s02, address: 127.0.1.2, agent: false}
+          - {id: s03, address: 127.0.1.3, agent: false}
+
+        """
+
     /// - Parameter options: of `serve` about keys.
     init(_ options: [String]) throws {
         directory = try TemporaryDirectory()
         child = try Product.freePort()
         self.options = options
-        // The longest TTL is how long a retired key lingers.
-        try directory.write(
-            "policy.yml",
-            ControlNodeFixture.policy.replacing("{ttl: 1s,", with: "{ttl: 1s, host_ttl: 4s,"))
+        try directory.write("policy.yml", SignedFarm.policy)
         try directory.write("static.zone", SignedFarm.zone)
     }
 
@@ -50,7 +63,7 @@ final class SignedFarm: Sendable {
         try await node.ready {
             try await Dig.short(
                 "web.smurf.example.test", "A", at: "127.0.0.1", port: self.child
-            ).count == 2
+            ).count == 1
         }
         return node
     }

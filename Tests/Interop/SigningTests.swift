@@ -10,6 +10,8 @@ extension InteropTests {
             ("web.smurf.example.test", "A", "NOERROR"),
             ("smtp-out.smurf.example.test", "A", "NOERROR"),
             ("smtp-out.smurf.example.test", "TXT", "NOERROR"),
+            ("web.smurf.example.test", "HTTPS", "NOERROR"),
+            ("_submission._tcp.smurf.example.test", "SRV", "NOERROR"),
             ("nope.smurf.example.test", "A", "NXDOMAIN"),
             ("deep.smurf.example.test", "A", "NOERROR"),
             ("x.b.deep.smurf.example.test", "TXT", "NXDOMAIN"),

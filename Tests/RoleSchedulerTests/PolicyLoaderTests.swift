@@ -20,6 +20,9 @@ import Testing
         ("roles: {web: {utilisation: 0%}}", "3:15", "above 0%"),
         ("roles: {web: {sends: on}}", "3:22", "'on' is no true or false"),
         ("roles: {web: {names: {web: MX}}}", "3:28", "'MX' is no record"),
+        ("roles: {web: {names: {web: SRV 10}}}", "3:28", "SRV 10 587"),
+        ("roles: {web: {names: {web: HTTPS 0}}}", "3:28", "'HTTPS 0' is no record"),
+        ("roles: {web: {answer: -1}}", "3:23", "-1"),
         ("roles: {web: {names: {we_b: A}}}", "3:23", "'we_b' is no name under the zone"),
         ("roles: {web: {empty: gone}}", "3:22", "keep, servfail or nodata"),
         ("roles: {idle: {min: 1}}", "3:9", "not 'idle'"),
@@ -161,6 +164,28 @@ enum PolicyKeys {
         "freeze_when_lost", "freeze_window", "panic_below", "signal_stale", "dead_after", "mode",
         "fallback", "min", "max", "service", "sends", "names", "priority", "soak", "capacity",
         "utilisation", "demand", "arrival", "backlog", "eta", "latency", "signal", "limit", "empty",
-        "id", "address", "addresses", "not", "pin", "agent",
+        "id", "address", "addresses", "not", "pin", "agent", "answer", "weight",
     ]
+}
+
+@Suite struct RoleNameTests {
+    @Test func namesOfServicesAndPartialAnswersAreRead() throws {
+        let directory = try TemporaryDirectory()
+        let path = try directory.write(
+            "farm.yml",
+            "version: 1\nzone: smurf.example.test\n" + """
+                roles:
+                  web: {names: {web: "A, HTTPS 1", _submission._tcp: SRV 10 587}, answer: 4}
+                members:
+                  - {id: s01, address: 127.0.1.1, weight: 3}
+                """)
+        let policy = try loadPolicy(path: path).policy
+        let rule = try #require(policy.roles.first)
+        #expect(rule.answer == 4)
+        #expect(
+            rule.names.map(\.description) == [
+                "_submission._tcp SRV 10 587", "web A", "web HTTPS 1",
+            ])
+        #expect(policy.members.first?.weight == 3)
+    }
 }

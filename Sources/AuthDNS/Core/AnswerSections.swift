@@ -4,7 +4,7 @@ extension ZoneImage {
     /// Answer records whose owner is the question, in a random order: every permutation is equally
     /// likely, so that a dead member's share does not fall to one neighbour.
     func putPacked(_ index: Int, _ reply: inout Reply, _ response: inout MutableSpan<UInt8>) {
-        let set = sets[index]
+        let set = chosen(index, &reply)
         guard reply.fits(Int(set.packedLength) + proofLength(set, ownerLength: 2, reply)) else {
             return reply.truncate()
         }
@@ -23,6 +23,13 @@ extension ZoneImage {
             reply.put(bytes, record, &response)
             reply.count(.answer, 1)
         }
+    }
+
+    /// The set itself, or one of the choices of what to answer for it.
+    private func chosen(_ index: Int, _ reply: inout Reply) -> RecordSet {
+        let count = Int(sets[index].choiceCount)
+        guard count > 0 else { return sets[index] }
+        return choices[Int(sets[index].firstChoice) + reply.draw(below: count)]
     }
 
     /// Octets that the signatures over a set take in this reply.
@@ -73,7 +80,7 @@ extension ZoneImage {
         _ index: Int, _ owner: Range<Int>, _ section: Reply.Section, _ reply: inout Reply,
         _ response: inout MutableSpan<UInt8>
     ) {
-        let set = sets[index]
+        let set = chosen(index, &reply)
         let ownerLength = owner.count - apex.wire.count + 2
         let length = Int(set.plainLength) + Int(set.count) * ownerLength
         guard reply.fits(length + proofLength(set, ownerLength: ownerLength, reply)) else {

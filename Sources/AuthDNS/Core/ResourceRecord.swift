@@ -36,6 +36,25 @@ public struct ResourceRecord: Hashable, Sendable {
             data: [UInt8(preference >> 8), UInt8(preference & 255)] + host.wire)
     }
 
+    /// SRV (RFC 2782).
+    public static func service(
+        _ owner: DomainName, priority: UInt16, weight: UInt16, port: UInt16, host: DomainName,
+        ttl: UInt32
+    ) -> Self {
+        var data: [UInt8] = []
+        for number in [priority, weight, port] { data.append(UInt64(number), octets: 2) }
+        return ResourceRecord(owner: owner, type: .srv, ttl: ttl, data: data + host.wire)
+    }
+
+    /// HTTPS in service mode without parameters (RFC 9460 §9): where the origin is served, on its usual port.
+    public static func https(
+        _ owner: DomainName, priority: UInt16, host: DomainName, ttl: UInt32
+    ) -> Self {
+        ResourceRecord(
+            owner: owner, type: .https, ttl: ttl,
+            data: [UInt8(priority >> 8), UInt8(priority & 255)] + host.wire)
+    }
+
     /// TXT of one or more character strings of at most 255 octets each (RFC 1035 §3.3.14).
     public static func text(_ owner: DomainName, _ text: String, ttl: UInt32) -> Self {
         var data: [UInt8] = []
@@ -65,6 +84,7 @@ public struct RecordType: RawRepresentable, Hashable, Comparable, Sendable {
     public static let txt = RecordType(rawValue: 16)
     public static let aaaa = RecordType(rawValue: 28)
     public static let srv = RecordType(rawValue: 33)
+    public static let https = RecordType(rawValue: 65)
     public static let dname = RecordType(rawValue: 39)
     public static let opt = RecordType(rawValue: 41)
     public static let ds = RecordType(rawValue: 43)

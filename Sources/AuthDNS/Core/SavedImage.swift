@@ -1,7 +1,9 @@
 /// The bytes of an image on disk: magic, serial, membership version, records, and a checksum over all
 /// of it. It holds records, not the packed form, so that a newer program can read an older one's.
 public enum SavedImage {
-    private static let magic = Array("SMURFZ1\n".utf8)
+    private static let magic = Array("SMURFZ2\n".utf8)
+    /// Of files without choices.
+    private static let firstMagic = Array("SMURFZ1\n".utf8)
 
     public static func encode(_ image: ZoneImage) -> [UInt8] {
         var out = SavedOctets(magic)
@@ -18,13 +20,16 @@ public enum SavedImage {
             out.append(UInt64(types.count), 2)
             for type in types { out.append(UInt64(type.rawValue), 2) }
         }
+        append(image.subsets, &out)
         out.append(SavedOctets.checksum(out.bytes[...]), 8)
         return out.bytes
     }
 
     /// - Parameter bytes: hostile; a torn or foreign file is a fault, never a trap.
     public static func decode(_ bytes: [UInt8]) throws(ZoneFault) -> ZoneImage {
-        guard bytes.count > magic.count + 8, bytes.starts(with: magic) else {
+        guard bytes.count > magic.count + 8,
+            bytes.starts(with: magic) || bytes.starts(with: firstMagic)
+        else {
             throw ZoneFault("this is no saved zone image")
         }
         var tail = SavedReader(bytes: bytes, offset: bytes.count - 8)
@@ -43,8 +48,39 @@ public enum SavedImage {
             for _ in 0..<(try reader.number(2)) { types.append(try reader.type()) }
             failing[name] = types
         }
+        let subsets = bytes.starts(with: magic) ? try readSubsets(&reader) : [:]
         return try ZoneImage(
-            apex: apex, serial: serial, version: version, records: records, failing: failing)
+            apex: apex, serial: serial, version: version, records: records, failing: failing,
+            subsets: subsets)
+    }
+
+    private static func append(_ subsets: [SetKey: [Subset]], _ out: inout SavedOctets) {
+        out.append(UInt64(subsets.count), 4)
+        for (key, choices) in subsets {
+            out.append(octets: key.owner.wire)
+            out.append(UInt64(key.type.rawValue), 2)
+            out.append(UInt64(choices.count), 4)
+            for choice in choices {
+                out.append(choice.records)
+                out.append(choice.signatures)
+            }
+        }
+    }
+
+    private static func readSubsets(
+        _ reader: inout SavedReader
+    ) throws(ZoneFault) -> [SetKey: [Subset]] {
+        var subsets: [SetKey: [Subset]] = [:]
+        for _ in 0..<(try reader.number(4)) {
+            let key = SetKey(owner: try reader.name(), type: try reader.type())
+            for _ in 0..<(try reader.number(4)) {
+                let (records, signatures) = (try reader.records(), try reader.records())
+                guard !records.isEmpty else { throw ZoneFault("the saved data have an empty set") }
+                subsets[key, default: []].append(
+                    Subset(records: records, signatures: signatures))
+            }
+        }
+        return subsets
     }
 
     private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt64 {

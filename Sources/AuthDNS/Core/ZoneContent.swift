@@ -10,6 +10,8 @@ public struct ZoneContent: Hashable, Sendable {
     public var records: [ResourceRecord]
     /// Names whose set is empty by policy, with the types concerned: they answer SERVFAIL.
     public let failing: [DomainName: [RecordType]]
+    /// Choices of what to answer for sets of which an answer holds only some.
+    var subsets: [SetKey: [Subset]] = [:]
 
     /// - Parameters:
     ///   - zone: the static part.
@@ -31,6 +33,7 @@ public struct ZoneContent: Hashable, Sendable {
         self.init(
             apex: zone.apex, version: membership?.version ?? 0, records: kept + added,
             failing: failing)
+        subsets = overlay?.subsets ?? [:]
     }
 
     /// What an image was made of, without what signing added.
@@ -39,6 +42,7 @@ public struct ZoneContent: Hashable, Sendable {
         version = image.membershipVersion
         failing = image.failing
         records = image.records.filter { !RecordType.ofSigning.contains($0.type) }
+        subsets = image.subsets.mapValues { $0.map { Subset(records: $0.records) } }
     }
 
     /// The same with another serial in the SOA.
@@ -51,8 +55,10 @@ public struct ZoneContent: Hashable, Sendable {
     /// The same with more records, or those that it has already.
     public func adding(_ more: [ResourceRecord]) -> ZoneContent {
         if more.isEmpty { return self }
-        return ZoneContent(
+        var whole = ZoneContent(
             apex: apex, version: version, records: records + more, failing: failing)
+        whole.subsets = subsets
+        return whole
     }
 
     /// The same without some records.

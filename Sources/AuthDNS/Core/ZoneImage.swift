@@ -13,12 +13,16 @@ public final class ZoneImage: Sendable {
     public let records: [ResourceRecord]
     /// Names whose set is empty by policy, with the types concerned: they answer SERVFAIL.
     public let failing: [DomainName: [RecordType]]
+    /// Choices of what to answer for sets of which an answer holds only some.
+    let subsets: [SetKey: [Subset]]
 
     /// Names and records in wire form; `Node` and `RecordSet` point into it.
     let bytes: [UInt8]
     /// In canonical order (RFC 4034 §6.1).
     let nodes: [Node]
     let sets: [RecordSet]
+    /// Choices, laid out like whole sets, those of one set behind each other.
+    let choices: [RecordSet]
     /// Where records of variable length begin in `bytes`, relative to their set.
     let recordOffsets: [UInt32]
     /// Open addressing: node index + 1, 0 = free; a power of two, at most half full.
@@ -68,6 +72,9 @@ public final class ZoneImage: Sendable {
         var signatures: UInt16 = 0
         var signaturesOffset: UInt32 = 0
         var signaturesLength: UInt32 = 0
+        /// Where the choices begin that are answered in its place, and how many there are.
+        var firstChoice: UInt32 = 0
+        var choiceCount: UInt32 = 0
         /// SERVFAIL instead of an answer: the set is empty by policy.
         var fails: Bool
     }
@@ -89,14 +96,24 @@ public final class ZoneImage: Sendable {
     public convenience init(_ content: ZoneContent, serial: UInt32) throws(ZoneFault) {
         try self.init(
             apex: content.apex, serial: serial, version: content.version,
-            records: content.records, failing: content.failing)
+            records: content.records, failing: content.failing, subsets: content.subsets)
+    }
+
+    /// An image of records as they are.
+    /// - Parameter records: SOA first, every owner within `apex`.
+    public convenience init(
+        apex: DomainName, serial: UInt32, version: UInt64, records: [ResourceRecord]
+    ) throws(ZoneFault) {
+        try self.init(
+            apex: apex, serial: serial, version: version, records: records, failing: [:],
+            subsets: [:])
     }
 
     /// An image of records as they were saved.
     /// - Parameter records: SOA first, every owner within `apex`.
-    public init(
+    init(
         apex: DomainName, serial: UInt32, version: UInt64, records: [ResourceRecord],
-        failing: [DomainName: [RecordType]] = [:]
+        failing: [DomainName: [RecordType]], subsets: [SetKey: [Subset]]
     ) throws(ZoneFault) {
         guard var soa = records.first, soa.type == .soa, soa.owner == apex else {
             throw ZoneFault("the image has no SOA record at \(apex)")
@@ -107,16 +124,24 @@ public final class ZoneImage: Sendable {
         membershipVersion = version
         self.records = [soa] + records.dropFirst()
         self.failing = failing
-        var packer = ZonePacker(apex: apex, records: self.records, failing: failing)
+        self.subsets = subsets
+        var packer = ZonePacker(
+            apex: apex, records: self.records, failing: failing, subsets: subsets)
         try packer.pack()
         bytes = packer.bytes
         nodes = packer.nodes
         sets = packer.sets
+        choices = packer.choices
         recordOffsets = packer.recordOffsets
         slots = packer.slots
         apexNode = packer.apexNode
         apexLabels = UInt8(truncatingIfNeeded: apex.labelOffsets.count)
         isSigned = packer.isSigned
+    }
+
+    /// Whether it was made of this content.
+    public func says(_ content: ZoneContent) -> Bool {
+        records == content.records && failing == content.failing && subsets == content.subsets
     }
 
     /// FNV-1a with a last mix; names are lower-cased before.

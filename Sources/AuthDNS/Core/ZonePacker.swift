@@ -5,19 +5,25 @@ struct ZonePacker {
     let apex: DomainName
     let records: [ResourceRecord]
     let failing: [DomainName: [RecordType]]
+    let subsets: [SetKey: [Subset]]
 
     private(set) var bytes: [UInt8] = []
     private(set) var nodes: [ZoneImage.Node] = []
     private(set) var sets: [ZoneImage.RecordSet] = []
+    private(set) var choices: [ZoneImage.RecordSet] = []
     private(set) var recordOffsets: [UInt32] = []
     private(set) var slots: [UInt32] = []
     private(set) var apexNode = 0
     private(set) var isSigned = false
 
-    init(apex: DomainName, records: [ResourceRecord], failing: [DomainName: [RecordType]]) {
+    init(
+        apex: DomainName, records: [ResourceRecord], failing: [DomainName: [RecordType]],
+        subsets: [SetKey: [Subset]]
+    ) {
         self.apex = apex
         self.records = records
         self.failing = failing
+        self.subsets = subsets
     }
 
     mutating func pack() throws(ZoneFault) {
@@ -94,8 +100,18 @@ struct ZonePacker {
             keyOffset: UInt32(bytes.count + name.wire.count), keyLength: UInt16(key.count))
         bytes += name.wire + key
         for type in types.sorted() {
-            try add(records.filter { $0.type == type }, of: name)
-            sign(records.filter { $0.coveredType == type })
+            let subsets = subsets[SetKey(owner: name, type: type)] ?? []
+            var set = try laidOut(
+                records.filter { $0.type == type }, of: name, isWhole: !subsets.isEmpty)
+            sign(&set, records.filter { $0.coveredType == type })
+            set.firstChoice = UInt32(choices.count)
+            for subset in subsets {
+                var choice = try laidOut(subset.records, of: name)
+                sign(&choice, subset.signatures)
+                choices.append(choice)
+            }
+            set.choiceCount = UInt32(subsets.count)
+            sets.append(set)
         }
         for type in failing[name] ?? [] where !types.contains(type) {
             sets.append(
@@ -107,15 +123,17 @@ struct ZonePacker {
         nodes.append(node)
     }
 
-    /// Lays the signatures over the set that was added last behind it.
-    private mutating func sign(_ signatures: [ResourceRecord]) {
+    /// Lays the signatures over a set behind it.
+    private mutating func sign(
+        _ set: inout ZoneImage.RecordSet, _ signatures: [ResourceRecord]
+    ) {
         if signatures.isEmpty { return }
         isSigned = true
         let start = bytes.count
         for record in signatures { appendPlain(record, record.ttl) }
-        sets[sets.count - 1].signatures = UInt16(clamping: signatures.count)
-        sets[sets.count - 1].signaturesOffset = UInt32(start)
-        sets[sets.count - 1].signaturesLength = UInt32(bytes.count - start)
+        set.signatures = UInt16(clamping: signatures.count)
+        set.signaturesOffset = UInt32(start)
+        set.signaturesLength = UInt32(bytes.count - start)
     }
 
     private mutating func appendPlain(_ record: ResourceRecord, _ ttl: UInt32) {
@@ -133,7 +151,10 @@ struct ZonePacker {
         return false
     }
 
-    private mutating func add(_ set: [ResourceRecord], of name: DomainName) throws(ZoneFault) {
+    /// - Parameter isWhole: choices are answered in its place, so that it need not fit an answer.
+    private mutating func laidOut(
+        _ set: [ResourceRecord], of name: DomainName, isWhole: Bool = false
+    ) throws(ZoneFault) -> ZoneImage.RecordSet {
         let ttl = set.map(\.ttl).min() ?? 0
         let packed = bytes.count
         var offsets: [UInt32] = []
@@ -149,20 +170,20 @@ struct ZonePacker {
         let plain = bytes.count
         for record in set { appendPlain(record, record.type == .rrsig ? record.ttl : ttl) }
         // The largest message is 65,535 octets: question, OPT and header take less than 300.
-        guard plain - packed <= 65_200, set.count <= 4_000 else {
+        guard isWhole || (plain - packed <= 65_200 && set.count <= 4_000) else {
             throw ZoneFault(
                 "the \(set.count) records of \(name) do not fit one answer (65535 octets)",
                 owner: name)
         }
         let lengths = Set(zip(offsets.dropFirst(), offsets).map { $0 - $1 })
         let fixed = lengths.count == 1 ? lengths.first ?? 0 : 0
-        sets.append(
-            ZoneImage.RecordSet(
-                type: set[0].type, count: UInt16(set.count), packedOffset: UInt32(packed),
-                packedLength: UInt32(plain - packed), recordLength: UInt16(clamping: fixed),
-                offsetsIndex: UInt32(recordOffsets.count), plainOffset: UInt32(plain),
-                plainLength: UInt32(bytes.count - plain), fails: false))
+        let start = UInt32(recordOffsets.count)
         if fixed == 0 { recordOffsets += offsets }
+        return ZoneImage.RecordSet(
+            type: set[0].type, count: UInt16(clamping: set.count), packedOffset: UInt32(packed),
+            packedLength: UInt32(plain - packed), recordLength: UInt16(clamping: fixed),
+            offsetsIndex: start, plainOffset: UInt32(plain),
+            plainLength: UInt32(bytes.count - plain), fails: false)
     }
 
     private mutating func appendFixed(_ type: RecordType, _ ttl: UInt32) {

@@ -44,9 +44,9 @@ public struct ZoneReview: Sendable {
         for role in names.records {
             let owner = try name(role.owner)
             if role.kind == .address { farmHosts.insert(owner) }
-            let replaced: [RecordType] = role.kind == .address ? [.a, .aaaa] : [.mx]
             reviewPath(to: owner, "a name of a role")
-            reviewReplaced(owner, replaced, "the members of the role with this name replace it")
+            reviewReplaced(
+                owner, role.kind.types, "the members of the role with this name replace it")
         }
         for text in names.senderOwners {
             let owner = try name(text)

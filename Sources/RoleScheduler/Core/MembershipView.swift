@@ -13,9 +13,12 @@ public func membership(
 ) -> Membership {
     let planner = Planner(policy: policy, state: state, health: health, now: now)
     var view = Membership(version: previous?.version ?? 0, hostTTL: policy.hostTTL)
+    let weights = Dictionary(
+        policy.members.map { ($0.id, $0.weight) }, uniquingKeysWith: { first, _ in first })
     view.hosts = state.ids.compactMap { id in
         guard let record = state.smurfs[id], !record.addresses.isEmpty else { return nil }
-        return Membership.Host(id: id, addresses: record.addresses)
+        return Membership.Host(
+            id: id, addresses: record.addresses, weight: weights[id] ?? 1)
     }
     let resolvable = Set(view.hosts.map(\.id))
     for rule in policy.roles where !rule.names.isEmpty {
@@ -24,7 +27,7 @@ public func membership(
             view.records.append(
                 Membership.RoleRecords(
                     owner: name.owner, kind: name.kind, members: members, ttl: rule.ttl,
-                    whenEmpty: rule.empty == .nodata ? .nodata : .servfail))
+                    whenEmpty: rule.empty == .nodata ? .nodata : .servfail, limit: rule.answer))
         }
     }
     view.senders = senders(planner)

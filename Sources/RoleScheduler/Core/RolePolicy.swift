@@ -31,13 +31,15 @@ public struct RolePolicy: Hashable, Sendable {
     public var warm: Duration
     /// How members are looked at from outside; nil: not at all.
     public var check: CheckRule?
+    /// At most so many members in one answer; 0 for all.
+    public var answer: Int
 
     public init(
         role: Role, service: Service? = nil, names: [RoleName] = [], priority: Int = 1,
         min: Int = 0, max: Int? = nil, soak: Int = 0, capacity: Double? = nil,
         utilisation: Double = 0.7, demand: DemandRule = DemandRule(), ttl: UInt32 = 30,
         sends: Bool? = nil, empty: WhenEmpty = .keep, drain: DrainRule = DrainRule(),
-        warm: Duration = .seconds(10), check: CheckRule? = nil
+        warm: Duration = .seconds(10), check: CheckRule? = nil, answer: Int = 0
     ) {
         let service = service ?? Service(rawValue: role.name) ?? .none
         self.role = role
@@ -56,6 +58,7 @@ public struct RolePolicy: Hashable, Sendable {
         self.drain = drain
         self.warm = warm
         self.check = check
+        self.answer = answer
     }
 
     /// Least time between leaving DNS and going idle: caches must have forgotten the address.
@@ -86,7 +89,7 @@ public enum WhenEmpty: String, Hashable, Sendable, CaseIterable {
 }
 
 /// One name that follows the role.
-public struct RoleName: Hashable, Comparable, Sendable {
+public struct RoleName: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// Relative to the zone: "smtp-out", "@" for the apex.
     public var owner: String
     public var kind: Membership.RoleRecords.Kind
@@ -104,6 +107,18 @@ public struct RoleName: Hashable, Comparable, Sendable {
         switch kind {
         case .address: -1
         case .mailExchange(let preference): Int(preference)
+        case .service(let priority, let port): 1 << 20 | Int(priority) << 16 | Int(port)
+        case .https(let priority): 1 << 40 | Int(priority)
+        }
+    }
+
+    /// As a policy file has it, "smtp-out A".
+    public var description: String {
+        switch kind {
+        case .address: "\(owner) A"
+        case .mailExchange(let preference): "\(owner) MX \(preference)"
+        case .service(let priority, let port): "\(owner) SRV \(priority) \(port)"
+        case .https(let priority): "\(owner) HTTPS \(priority)"
         }
     }
 }
@@ -175,6 +190,8 @@ public struct MemberPolicy: Hashable, Sendable {
     public var pin: Role?
     /// Whether an agent reports for it; without one it counts as healthy, unless its role has a check.
     public var agent: Bool
+    /// How much of the work it should get beside others (SRV, `answer`), 1…100.
+    public var weight = 1
 
     public init(
         id: SmurfID, addresses: [IPAddress] = [], not: Set<Role> = [], pin: Role? = nil,

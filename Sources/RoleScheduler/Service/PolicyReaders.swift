@@ -57,7 +57,8 @@ struct RoleReader {
                 WhenEmpty(rawValue: $0)
             },
             drain: RoleReader.drain(map.mapping("drain"), defaults.drain),
-            warm: map.duration("warm", default: defaults.warm), check: check())
+            warm: map.duration("warm", default: defaults.warm), check: check(),
+            answer: map.integer("answer", 0...1000, default: 0))
     }
 
     /// `check: {smtp: 25, every: 5s, timeout: 3s, rise: 2, fall: 3}`
@@ -144,28 +145,37 @@ struct RoleReader {
         let all = map.mapping("names", "'names' of \(map.title)")
         return all.keys.flatMap { owner, mark -> [RoleName] in
             let labels = owner.split(separator: ".", omittingEmptySubsequences: false)
-            guard owner == "@" || labels.allSatisfy({ SmurfID(String($0)) != nil }) else {
+            guard owner == "@" || labels.allSatisfy(RoleReader.isLabel) else {
                 _ = all.node(owner)
                 all.problems.error(
                     mark, "'\(owner)' is no name under the zone; '@' is the zone itself")
                 return []
             }
             let kinds = all.value(
-                owner, "record; use A or MX 10, or 'A, MX 10'", default: nil, RoleReader.kinds)
+                owner, "record; use A, MX 10, SRV 10 587 or HTTPS 1, or several as in 'A, MX 10'",
+                default: nil, RoleReader.kinds)
             return (kinds ?? []).map { RoleName(owner: owner.lowercased(), kind: $0) }
         }
+    }
+
+    /// A host's label, or one of a service ("_submission", RFC 2782).
+    private static func isLabel(_ text: Substring) -> Bool {
+        SmurfID(String(text.first == "_" ? text.dropFirst() : text)) != nil
     }
 
     private static func kinds(_ text: String) -> [Membership.RoleRecords.Kind]? {
         var kinds: [Membership.RoleRecords.Kind] = []
         for part in text.split(separator: ",") {
             let words = part.split(separator: " ")
-            if words == ["A"] {
-                kinds.append(.address)
-            } else if words.count == 2, words[0] == "MX", let preference = UInt16(words[1]) {
-                kinds.append(.mailExchange(preference: preference))
-            } else {
-                return nil
+            let numbers = words.dropFirst().compactMap { UInt16($0) }
+            guard numbers.count == words.count - 1 else { return nil }
+            switch (words.first, numbers.count) {
+            case ("A", 0): kinds.append(.address)
+            case ("MX", 1): kinds.append(.mailExchange(preference: numbers[0]))
+            case ("SRV", 2): kinds.append(.service(priority: numbers[0], port: numbers[1]))
+            // Priority 0 would be an alias (RFC 9460 §2.4.2).
+            case ("HTTPS", 1) where numbers[0] > 0: kinds.append(.https(priority: numbers[0]))
+            default: return nil
             }
         }
         return kinds.isEmpty ? nil : kinds
@@ -205,11 +215,14 @@ struct MemberReader {
         guard let text = map.text("id"), let id = SmurfID(text) else {
             map.problems.error(
                 map.mark, "a member needs an 'id': one label of letters, digits, hyphens")
-            for key in ["address", "addresses", "not", "pin", "agent"] { _ = map.node(key) }
+            for key in ["address", "addresses", "not", "pin", "agent", "weight"] {
+                _ = map.node(key)
+            }
             return nil
         }
         var member = MemberPolicy(id: id, agent: map.flag("agent", default: true))
         member.addresses = addresses()
+        member.weight = map.integer("weight", 1...100, default: 1)
         member.not = Set(map.sequence("not").compactMap(role))
         member.pin = map.node("pin").flatMap(role)
         if let pin = member.pin, member.not.contains(pin) {

@@ -58,12 +58,7 @@ struct PolicyCommand: ParsableCommand {
         }
 
         private func names(_ rule: RolePolicy) -> String {
-            let names = rule.names.map { name in
-                switch name.kind {
-                case .address: "\(name.owner) A"
-                case .mailExchange(let preference): "\(name.owner) MX \(preference)"
-                }
-            }
+            let names = rule.names.map(\.description)
             return names.isEmpty ? "-" : names.joined(separator: ", ")
         }
 

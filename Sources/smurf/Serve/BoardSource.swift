@@ -44,12 +44,7 @@ struct BoardSource: Sendable {
             $0.maximum = UInt32(clamping: role.rule.max ?? 0)
             $0.target = UInt32(clamping: role.target)
             $0.serving = role.serving.map(\.name)
-            $0.names = role.rule.names.map { name in
-                switch name.kind {
-                case .address: "\(name.owner) A"
-                case .mailExchange(let preference): "\(name.owner) MX \(preference)"
-                }
-            }
+            $0.names = role.rule.names.map(\.description)
             $0.because = role.because
         }
     }

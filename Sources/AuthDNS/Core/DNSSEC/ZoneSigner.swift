@@ -50,7 +50,27 @@ public struct ZoneSigner: Sendable {
         }
         var result = content
         result.records = records
+        for (key, choices) in content.subsets {
+            result.subsets[key] = try signedChoices(
+                choices, key, content.apex, now, before, &signed)
+        }
         return (result, signed)
+    }
+
+    private func signedChoices(
+        _ choices: [Subset], _ key: SetKey, _ apex: DomainName, _ now: UInt32,
+        _ before: SignedSets, _ signed: inout SignedSets
+    ) throws(ZoneFault) -> [Subset] {
+        var result = choices
+        for index in result.indices {
+            let set = result[index].records
+            var made = before.signatures(
+                overChoice: set, of: key, by: signers(of: key), lifetime, now)
+            if made == nil { made = try signatures(over: set, of: key, in: apex, now) }
+            result[index].signatures = made ?? []
+            signed.put(choice: result[index], key)
+        }
+        return result
     }
 
     /// Records at and below a cut that belong to the delegated zone.
@@ -150,6 +170,8 @@ public struct SignedSets: Sendable {
     }
 
     private var entries: [SetKey: Entry] = [:]
+    /// Signatures over choices, by their records.
+    private var choices: [SetKey: [[ResourceRecord]: [ResourceRecord]]] = [:]
 
     public init() {}
 
@@ -164,23 +186,51 @@ public struct SignedSets: Sendable {
             let key = SetKey(owner: record.owner, type: type)
             entries[key, default: Entry(set: [], signatures: [])].signatures.append(record)
         }
+        for (key, subsets) in image.subsets { for subset in subsets { put(choice: subset, key) } }
     }
 
     /// The moment at which the first of the signatures should be made anew; nil when there are none.
     /// - Parameter now: from which moments are compared.
     public func nextRefresh(_ lifetime: SignatureLifetime, now: UInt32) -> UInt32? {
-        entries.values.lazy.flatMap { $0.signatures }.compactMap(\.expiration)
-            .map { $0 &- now }.min().map { now &+ $0 &- lifetime.refresh }
+        let ofChoices = choices.values.lazy.flatMap { $0.values.lazy.flatMap { $0 } }
+        let ofSets = entries.values.lazy.flatMap { $0.signatures }
+        return [soonest(ofSets, now), soonest(ofChoices, now)].compactMap { $0 }.min().map {
+            now &+ $0 &- lifetime.refresh
+        }
+    }
+
+    /// Seconds until the first of them ends.
+    private func soonest(
+        _ signatures: some Sequence<ResourceRecord>, _ now: UInt32
+    ) -> UInt32? {
+        signatures.lazy.compactMap(\.expiration).map { $0 &- now }.min()
+    }
+
+    fileprivate func signatures(
+        overChoice set: [ResourceRecord], of key: SetKey, by signers: [ZoneKey],
+        _ lifetime: SignatureLifetime, _ now: UInt32
+    ) -> [ResourceRecord]? {
+        guard let found = choices[key]?[set],
+            SignedSets.areGood(found, signers, lifetime, now)
+        else { return nil }
+        return found
+    }
+
+    private static func areGood(
+        _ signatures: [ResourceRecord], _ signers: [ZoneKey], _ lifetime: SignatureLifetime,
+        _ now: UInt32
+    ) -> Bool {
+        signatures.count == signers.count
+            && zip(signatures, signers).allSatisfy { $0.isSigned(by: $1) }
+            && signatures.allSatisfy { lifetime.isFresh(until: $0.expiration ?? 0, now: now) }
     }
 
     fileprivate func signatures(
         over set: [ResourceRecord], of key: SetKey, by signers: [ZoneKey],
         _ lifetime: SignatureLifetime, _ now: UInt32
     ) -> [ResourceRecord]? {
-        guard let entry = entries[key], entry.signatures.count == signers.count,
-            entry.set == set || Set(entry.set) == Set(set),
-            zip(entry.signatures, signers).allSatisfy({ $0.isSigned(by: $1) }),
-            entry.signatures.allSatisfy({ lifetime.isFresh(until: $0.expiration ?? 0, now: now) })
+        guard let entry = entries[key], entry.set == set || Set(entry.set) == Set(set),
+            SignedSets.areGood(entry.signatures, signers, lifetime, now)
         else { return nil }
         return entry.signatures
     }
@@ -189,6 +239,10 @@ public struct SignedSets: Sendable {
         _ signatures: [ResourceRecord], _ set: [ResourceRecord], _ key: SetKey
     ) {
         entries[key] = Entry(set: set, signatures: signatures)
+    }
+
+    fileprivate mutating func put(choice: Subset, _ key: SetKey) {
+        choices[key, default: [:]][choice.records] = choice.signatures
     }
 
     fileprivate func appendSignatures(of key: SetKey, to records: inout [ResourceRecord]) {
