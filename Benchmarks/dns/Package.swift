@@ -36,6 +36,12 @@ let package = Package(
                 "AuthDNS", "AuthDNSCore", "Farm", "ZoneFile",
                 .product(name: "Logging", package: "swift-log"),
             ], swiftSettings: settings),
+        .executableTarget(
+            name: "changes",
+            dependencies: [
+                "AuthDNS", "AuthDNSCore", "Farm", "ZoneFile",
+                .product(name: "Logging", package: "swift-log"),
+            ], swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -43,11 +43,33 @@ extension ZoneImage {
         _ response: inout MutableSpan<UInt8>
     ) {
         guard count > 1 else { return }
-        for last in stride(from: count - 1, to: 0, by: -1) {
-            let other = reply.draw(below: last + 1)
-            if other == last { continue }
-            let (left, right) = (first + other * length, first + last * length)
-            for offset in 0..<length { response.swapAt(left + offset, right + offset) }
+        precondition(first + count * length <= response.count)
+        // Safe: every block lies within what was just checked.
+        unsafe response.withUnsafeMutableBytes { room in
+            for last in stride(from: count - 1, to: 0, by: -1) {
+                let other = reply.draw(below: last + 1)
+                if other == last { continue }
+                unsafe ZoneImage.swap(
+                    first + other * length, first + last * length, length, room)
+            }
+        }
+    }
+
+    /// Swaps two blocks that do not overlap, eight octets at a time.
+    private static func swap(
+        _ one: Int, _ other: Int, _ length: Int, _ room: UnsafeMutableRawBufferPointer
+    ) {
+        var offset = 0
+        while offset + 8 <= length {
+            let kept = unsafe room.loadUnaligned(fromByteOffset: one + offset, as: UInt64.self)
+            let moved = unsafe room.loadUnaligned(fromByteOffset: other + offset, as: UInt64.self)
+            unsafe room.storeBytes(of: moved, toByteOffset: one + offset, as: UInt64.self)
+            unsafe room.storeBytes(of: kept, toByteOffset: other + offset, as: UInt64.self)
+            offset += 8
+        }
+        while offset < length {
+            unsafe room.swapAt(one + offset, other + offset)
+            offset += 1
         }
     }
 

@@ -117,6 +117,14 @@ public struct DomainName: Hashable, Sendable {
     }
 }
 
+extension DomainName {
+    /// All octets at once: zones are full of dictionaries by name.
+    public func hash(into hasher: inout Hasher) {
+        // Safe: the hasher reads the octets before the call returns.
+        unsafe wire.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
+    }
+}
+
 extension DomainName: CustomStringConvertible {
     /// Presentation form without the last dot, except for the root; odd octets as `\DDD`.
     public var description: String {

@@ -17,6 +17,13 @@ public struct ResourceRecord: Hashable, Sendable {
         self.data = data
     }
 
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(owner)
+        hasher.combine(type)
+        // Safe: the hasher reads the octets before the call returns.
+        unsafe data.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
+    }
+
     /// A or AAAA.
     public static func address(_ owner: DomainName, _ address: IPAddress, ttl: UInt32) -> Self {
         let type: RecordType =

@@ -233,10 +233,20 @@ struct Reply {
     mutating func put(
         _ bytes: [UInt8], _ range: Range<Int>, _ response: inout MutableSpan<UInt8>
     ) {
-        for index in range {
-            response[end] = bytes[index]
-            end += 1
+        let target = end..<(end + range.count)
+        precondition(range.upperBound <= bytes.count && target.upperBound <= response.count)
+        // Safe: both ranges are within their buffers, which are not the same. Octet by octet with a check for each
+        // this is a third of the time that an answer takes.
+        unsafe bytes.withUnsafeBufferPointer { source in
+            unsafe response.withUnsafeMutableBufferPointer { room in
+                guard let from = source.baseAddress, let to = room.baseAddress else {
+                    return
+                }
+                unsafe (to + target.lowerBound).update(
+                    from: from + range.lowerBound, count: range.count)
+            }
         }
+        end = target.upperBound
     }
 
     /// A random number below `bound` (xorshift64*, then the high half scaled).

@@ -155,16 +155,17 @@ struct ZonePacker {
     private mutating func laidOut(
         _ set: [ResourceRecord], of name: DomainName, isWhole: Bool = false
     ) throws(ZoneFault) -> ZoneImage.RecordSet {
-        let ttl = set.map(\.ttl).min() ?? 0
+        let ttl = set.lazy.map(\.ttl).min() ?? 0
         let packed = bytes.count
         var offsets: [UInt32] = []
         for record in set {
             offsets.append(UInt32(bytes.count - packed))
-            bytes += [0xC0, 12]
+            bytes.append(0xC00C, octets: 2)
             // Signatures have the TTL of what they cover (RFC 4034 §3): they are no set of their own.
             appendFixed(record.type, record.type == .rrsig ? record.ttl : ttl)
             let data = compressed(record, against: name.wire)
-            bytes += [UInt8(truncatingIfNeeded: data.count >> 8), UInt8(data.count & 255)] + data
+            bytes.append(UInt64(data.count), octets: 2)
+            bytes += data
         }
         offsets.append(UInt32(bytes.count - packed))
         let plain = bytes.count
@@ -175,8 +176,11 @@ struct ZonePacker {
                 "the \(set.count) records of \(name) do not fit one answer (65535 octets)",
                 owner: name)
         }
-        let lengths = Set(zip(offsets.dropFirst(), offsets).map { $0 - $1 })
-        let fixed = lengths.count == 1 ? lengths.first ?? 0 : 0
+        let first = offsets[1]
+        let isFixed = offsets.indices.dropLast().allSatisfy {
+            offsets[$0 + 1] - offsets[$0] == first
+        }
+        let fixed = isFixed ? first : 0
         let start = UInt32(recordOffsets.count)
         if fixed == 0 { recordOffsets += offsets }
         return ZoneImage.RecordSet(
@@ -187,10 +191,8 @@ struct ZonePacker {
     }
 
     private mutating func appendFixed(_ type: RecordType, _ ttl: UInt32) {
-        bytes += [
-            UInt8(type.rawValue >> 8), UInt8(type.rawValue & 255), 0, 1,
-            UInt8(ttl >> 24), UInt8(ttl >> 16 & 255), UInt8(ttl >> 8 & 255), UInt8(ttl & 255),
-        ]
+        bytes.append(UInt64(type.rawValue) << 16 | 1, octets: 4)
+        bytes.append(UInt64(ttl), octets: 4)
     }
 
     /// The record's data with its names compressed against a question for `question` at offset 12.

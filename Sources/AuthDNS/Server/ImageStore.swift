@@ -1,10 +1,15 @@
 import AuthDNSCore
 import Glibc
+import Synchronization
 
 /// The image on disk: written whole, made durable, then renamed into place, before anybody is answered
-/// from it. A file of its own holds the serial, so that even a damaged image does not let it go back.
-struct ImageStore: Sendable {
+/// from it. A file of its own holds a serial that none has reached, so that even a damaged image does not let it go
+/// back; it is written once for many changes.
+final class ImageStore: Sendable {
     private let directory: String
+    private let reserved = Mutex<UInt32?>(nil)
+    /// How many serials are reserved at a time.
+    private static let reserve: UInt32 = 64
     private var imagePath: String { directory + "/zone.image" }
     private var serialPath: String { directory + "/zone.serial" }
 
@@ -21,8 +26,8 @@ struct ImageStore: Sendable {
         }
     }
 
-    /// The last serial that was published; nil when none ever was.
-    func lastSerial() throws(NameServerError) -> UInt32? {
+    /// A serial that is not older than the last that was published; nil when none ever was.
+    func reservedSerial() throws(NameServerError) -> UInt32? {
         guard let bytes = try read(serialPath) else { return nil }
         let text = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first ?? ""
         guard let serial = UInt32(text) else {
@@ -34,7 +39,12 @@ struct ImageStore: Sendable {
     /// Makes `image` the one that a restart serves.
     /// - Throws: when the disk does not take it; what was saved before stays.
     func save(_ image: ZoneImage) throws(NameServerError) {
-        try write(Array("\(image.serial)\n".utf8), to: serialPath)
+        let isReserved = reserved.withLock { $0.map { Serial.isNewer($0, than: image.serial) } }
+        if isReserved != true {
+            let next = image.serial &+ ImageStore.reserve
+            try write(Array("\(next)\n".utf8), to: serialPath)
+            reserved.withLock { $0 = next }
+        }
         try write(SavedImage.encode(image), to: imagePath)
     }
 

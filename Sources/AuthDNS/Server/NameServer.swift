@@ -100,13 +100,6 @@ public final class NameServer: Sendable {
         _ configuration: NameServerConfiguration, _ zone: StaticZone, _ store: ImageStore,
         _ logger: Logger
     ) throws(NameServerError) -> (ZoneSource, ZoneImage) {
-        var last = SOAData(zone.soa.data)?.serial ?? 0
-        do throws(NameServerError) {
-            // What was published counts, not what the file says: on a circle either can seem newer.
-            last = try store.lastSerial() ?? last
-        } catch {
-            logger.error("the saved serial is unreadable; going on from the clock: \(error)")
-        }
         var saved: ZoneImage?
         do throws(NameServerError) {
             saved = try store.load()
@@ -114,7 +107,9 @@ public final class NameServer: Sendable {
         } catch {
             logger.error("the saved image is unreadable; starting from the zone file: \(error)")
         }
-        if let saved, Serial.isNewer(saved.serial, than: last) { last = saved.serial }
+        // What was published counts, not what the file says: on a circle either can seem newer.
+        let last =
+            saved?.serial ?? reservedSerial(store, logger) ?? SOAData(zone.soa.data)?.serial ?? 0
         let signing = try configuration.signing.map { settings throws(NameServerError) in
             try ZoneSigning(settings, zone: zone.apex)
         }
@@ -127,6 +122,15 @@ public final class NameServer: Sendable {
             return try complete(source, saved, store, logger)
         } catch {
             throw NameServerError(error.description)
+        }
+    }
+
+    private static func reservedSerial(_ store: ImageStore, _ logger: Logger) -> UInt32? {
+        do throws(NameServerError) {
+            return try store.reservedSerial()
+        } catch {
+            logger.error("the saved serial is unreadable; going on from the clock: \(error)")
+            return nil
         }
     }
 

@@ -96,4 +96,15 @@ struct ZoneSigning {
         nextDue = [refresh, nextStep].compactMap { $0 }.min()
         return signed
     }
+
+    /// What was signed last, as another version.
+    mutating func renumber(
+        _ content: ZoneContent, serial: UInt32, unixTime: UInt64
+    ) throws(ZoneFault) -> ZoneContent {
+        let signer = ZoneSigner(keys: signingKeys, lifetime: lifetime)
+        let (signed, sets) = try signer.renumbered(
+            (content, sets), serial: serial, now: UInt32(truncatingIfNeeded: unixTime))
+        self.sets = sets
+        return signed
+    }
 }

@@ -85,13 +85,11 @@ struct ZoneSource {
         requested = []
         do throws(ZoneFault) {
             let now = UInt32(truncatingIfNeeded: unixTime)
-            if let current {
-                // Whatever has not changed keeps its signatures, so that two equal zones are equal.
-                let same = try complete(current.serial, unixTime)
-                if current.says(same) { return nil }
-            }
+            // Whatever has not changed keeps its signatures, so that two equal zones are equal.
+            let same = try complete(current?.serial ?? serial, unixTime)
+            if let current, current.says(same) { return nil }
             serial = Serial.next(after: serial, unixTime: now)
-            return try ZoneImage(complete(serial, unixTime), serial: serial)
+            return try ZoneImage(renumbered(same, unixTime), serial: serial)
         } catch {
             throw NameServerError(error.description)
         }
@@ -102,6 +100,15 @@ struct ZoneSource {
     ) throws(ZoneFault) -> ZoneContent {
         guard var signing else { return content.numbered(serial) }
         let signed = try signing.sign(content, serial: serial, unixTime: unixTime)
+        self.signing = signing
+        return signed
+    }
+
+    private mutating func renumbered(
+        _ complete: ZoneContent, _ unixTime: UInt64
+    ) throws(ZoneFault) -> ZoneContent {
+        guard var signing else { return complete.numbered(serial) }
+        let signed = try signing.renumber(complete, serial: serial, unixTime: unixTime)
         self.signing = signing
         return signed
     }

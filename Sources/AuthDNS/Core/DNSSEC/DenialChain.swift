@@ -25,16 +25,15 @@ enum DenialChain {
 
     /// Types as windows of 256 bits without trailing zeros (RFC 4034 §4.1.2).
     static func bitmap(_ types: Set<RecordType>) -> [UInt8] {
-        var windows: [UInt8: [UInt8]] = [:]
-        for type in types {
-            let (window, bit) = (UInt8(type.rawValue >> 8), Int(type.rawValue & 255))
-            var bits = windows[window] ?? []
-            while bits.count <= bit / 8 { bits.append(0) }
-            bits[bit / 8] |= 0x80 >> UInt8(bit % 8)
-            windows[window] = bits
+        var out: [UInt8] = []
+        var rest = types.map(\.rawValue).sorted()[...]
+        while let first = rest.first {
+            let window = rest.prefix { $0 >> 8 == first >> 8 }
+            var bits = [UInt8](repeating: 0, count: Int(window[window.endIndex - 1] & 255) / 8 + 1)
+            for type in window { bits[Int(type & 255) / 8] |= 0x80 >> UInt8(type & 7) }
+            out += [UInt8(first >> 8), UInt8(bits.count)] + bits
+            rest = rest[window.endIndex...]
         }
-        return windows.sorted { $0.key < $1.key }.flatMap {
-            [$0.key, UInt8($0.value.count)] + $0.value
-        }
+        return out
     }
 }

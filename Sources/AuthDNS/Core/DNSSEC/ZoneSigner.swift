@@ -57,6 +57,22 @@ public struct ZoneSigner: Sendable {
         return (result, signed)
     }
 
+    /// What was signed just now, as another version: nothing but the SOA is signed again.
+    public func renumbered(
+        _ signed: (content: ZoneContent, sets: SignedSets), serial: UInt32, now: UInt32
+    ) throws(ZoneFault) -> (content: ZoneContent, sets: SignedSets) {
+        var (content, sets) = signed
+        content = content.numbered(serial)
+        let soa = content.records[0]
+        let made = try signatures(over: [soa], of: soa.key, in: content.apex, now)
+        let places = content.records.indices.filter {
+            content.records[$0].owner == content.apex && content.records[$0].coveredType == .soa
+        }
+        for (place, signature) in zip(places, made) { content.records[place] = signature }
+        sets.put(made, [soa], soa.key)
+        return (content, sets)
+    }
+
     private func signedChoices(
         _ choices: [Subset], _ key: SetKey, _ apex: DomainName, _ now: UInt32,
         _ before: SignedSets, _ signed: inout SignedSets
