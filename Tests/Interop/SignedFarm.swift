@@ -119,14 +119,19 @@ final class SignedFarm: Sendable {
         let daemon: Daemon
         let port: UInt16
 
-        /// Status and flags of what it says.
-        func asked(_ name: String, _ type: String) async throws -> (status: String, isSecure: Bool)
-        {
-            let text = try await Dig.full(
-                name, type, at: "127.0.0.1", port: port, options: ["+dnssec"])
-            let status = text.firstMatch(of: /status: ([A-Z]+)/).map { String($0.1) } ?? "none"
-            let flags = text.firstMatch(of: /flags: ([a-z ]+);/).map { String($0.1) } ?? ""
-            return (status, flags.split(separator: " ").contains("ad"))
+        /// Status and flags of what it says to each of several questions, by one `dig`.
+        func asked(
+            _ questions: [(name: String, type: String)]
+        ) async throws -> [(status: String, isSecure: Bool)] {
+            let words = questions.flatMap { [$0.name, $0.type] }
+            let text = try await run(
+                ["dig", "@127.0.0.1", "-p", "\(port)", "+dnssec", "+time=2", "+tries=1"] + words
+            ).output
+            return text.split(separator: "->>HEADER<<-").dropFirst().map { reply in
+                let status = reply.firstMatch(of: /status: ([A-Z]+)/).map { String($0.1) }
+                let flags = reply.firstMatch(of: /flags: ([a-z ]+);/).map { String($0.1) } ?? ""
+                return (status ?? "none", flags.split(separator: " ").contains("ad"))
+            }
         }
     }
 

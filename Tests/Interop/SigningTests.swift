@@ -24,10 +24,11 @@ extension InteropTests {
         ]
 
         private func expectSecure(_ resolver: SignedFarm.Resolver, _ when: String) async throws {
-            for (name, type, status) in SigningTests.secure {
-                let found = try await resolver.asked(name, type)
+            let found = try await resolver.asked(SigningTests.secure.map { ($0.0, $0.1) })
+            try #require(found.count == SigningTests.secure.count, "\(when)")
+            for ((name, type, status), reply) in zip(SigningTests.secure, found) {
                 #expect(
-                    found.status == status && found.isSecure, "\(when): \(name) \(type): \(found)")
+                    reply.status == status && reply.isSecure, "\(when): \(name) \(type): \(reply)")
             }
         }
 

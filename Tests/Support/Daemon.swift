@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// A program that a test started: its output goes to a file, it is waited for until it is ready, and
 /// it is ended, by its own process id, with the value.
@@ -31,7 +32,7 @@ public final class Daemon: @unchecked Sendable {
         process.standardOutput = log
         process.standardError = log
         process.standardInput = FileHandle.nullDevice
-        try process.run()
+        try Spawning.run(process)
     }
 
     public var pid: Int32 { process.processIdentifier }
@@ -118,7 +119,7 @@ public func run(
     process.standardOutput = output
     process.standardError = errors
     process.standardInput = entry
-    try process.run()
+    try Spawning.run(process)
     async let written = read(output)
     async let complained = read(errors)
     entry.fileHandleForWriting.write(Data(input.utf8))
@@ -171,5 +172,15 @@ public enum Product {
                 bind(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
+    }
+}
+
+/// Starting programs, one at a time: `Process.run()` looks at the whole process's descriptors and environment, and was
+/// seen to crash once with many tests at work beside each other.
+private enum Spawning {
+    private static let turn = Mutex<Void>(())
+
+    static func run(_ process: Process) throws {
+        try turn.withLock { _ in try process.run() }
     }
 }
