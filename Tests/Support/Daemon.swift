@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 
 /// A program that a test started: its output goes to a file, it is waited for until it is ready, and
 /// it is ended, by its own process id, with the value.
@@ -32,7 +31,7 @@ public final class Daemon: @unchecked Sendable {
         process.standardOutput = log
         process.standardError = log
         process.standardInput = FileHandle.nullDevice
-        try Spawning.run(process)
+        try process.run()
     }
 
     public var pid: Int32 { process.processIdentifier }
@@ -119,11 +118,12 @@ public func run(
     process.standardOutput = output
     process.standardError = errors
     process.standardInput = entry
-    try Spawning.run(process)
+    try process.run()
     async let written = read(output)
     async let complained = read(errors)
     entry.fileHandleForWriting.write(Data(input.utf8))
     try entry.fileHandleForWriting.close()
+    try? entry.fileHandleForReading.close()
     let (text, complaints) = (await written, await complained)
     while process.isRunning { try await Task.sleep(for: .milliseconds(5)) }
     return Finished(status: process.terminationStatus, output: text, errors: complaints)
@@ -134,6 +134,9 @@ private func read(_ pipe: Pipe) async -> String {
     await withCheckedContinuation { continuation in
         Thread.detachNewThread {
             let data = pipe.fileHandleForReading.readDataToEndOfFile()
+            // Foundation lets them pile up, and with more than 1,300 open descriptors `Process.run()` crashes.
+            try? pipe.fileHandleForReading.close()
+            try? pipe.fileHandleForWriting.close()
             continuation.resume(returning: String(decoding: data, as: UTF8.self))
         }
     }
@@ -172,15 +175,5 @@ public enum Product {
                 bind(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
-    }
-}
-
-/// Starting programs, one at a time: `Process.run()` looks at the whole process's descriptors and environment, and was
-/// seen to crash once with many tests at work beside each other.
-private enum Spawning {
-    private static let turn = Mutex<Void>(())
-
-    static func run(_ process: Process) throws {
-        try turn.withLock { _ in try process.run() }
     }
 }
