@@ -1288,8 +1288,7 @@ public nonisolated struct Smurffarm_V1_KeysRequest: Sendable {
   /// delegated: of the key; 0 = the one that is waited for
   public var tag: UInt32 = 0
 
-  public var reason: String = String()
-
+  /// who asks, for the log
   public var `operator`: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -3453,7 +3452,7 @@ nonisolated extension Smurffarm_V1_HistoryLine: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Smurffarm_V1_KeysRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".KeysRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}action\0\u{3}entry_point\0\u{1}tag\0\u{1}reason\0\u{1}operator\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}action\0\u{3}entry_point\0\u{1}tag\0\u{1}operator\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3464,8 +3463,7 @@ nonisolated extension Smurffarm_V1_KeysRequest: SwiftProtobuf.Message, SwiftProt
       case 1: try { try decoder.decodeSingularEnumField(value: &self.action) }()
       case 2: try { try decoder.decodeSingularBoolField(value: &self.entryPoint) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.tag) }()
-      case 4: try { try decoder.decodeSingularStringField(value: &self.reason) }()
-      case 5: try { try decoder.decodeSingularStringField(value: &self.`operator`) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.`operator`) }()
       default: break
       }
     }
@@ -3481,11 +3479,8 @@ nonisolated extension Smurffarm_V1_KeysRequest: SwiftProtobuf.Message, SwiftProt
     if self.tag != 0 {
       try visitor.visitSingularUInt32Field(value: self.tag, fieldNumber: 3)
     }
-    if !self.reason.isEmpty {
-      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 4)
-    }
     if !self.`operator`.isEmpty {
-      try visitor.visitSingularStringField(value: self.`operator`, fieldNumber: 5)
+      try visitor.visitSingularStringField(value: self.`operator`, fieldNumber: 4)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -3494,7 +3489,6 @@ nonisolated extension Smurffarm_V1_KeysRequest: SwiftProtobuf.Message, SwiftProt
     if lhs.action != rhs.action {return false}
     if lhs.entryPoint != rhs.entryPoint {return false}
     if lhs.tag != rhs.tag {return false}
-    if lhs.reason != rhs.reason {return false}
     if lhs.`operator` != rhs.`operator` {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

@@ -134,4 +134,23 @@ import Testing
             world.now += 7 * 3600
         }
     }
+
+    /// Files are named by a key's tag, and so are signers.
+    @Test func noTwoKeysHaveOneTag() throws {
+        let zone = try #require(DomainName("f.test"))
+        let first = ZoneKey(drawnFor: zone, algorithm: .ed25519, isEntryPoint: true)
+        var old = TimedKey(first, created: 1)
+        (old.published, old.activated, old.announced) = (1, 1, 1)
+        var draws = 0
+        let roll = KeyRoll.step(
+            [old], policy: KeyPolicy(algorithm: .ed25519), longestTTL: 60, now: 1_000_000,
+            requested: [true]
+        ) { isEntryPoint in
+            draws += 1
+            return draws == 1
+                ? first : ZoneKey(drawnFor: zone, algorithm: .ed25519, isEntryPoint: isEntryPoint)
+        }
+        #expect(roll.keys.count == 2 && draws > 1)
+        #expect(Set(roll.keys.map(\.key.tag)).count == 2)
+    }
 }

@@ -123,9 +123,9 @@ import Testing
         // Labels of the signature tell that a wildcard was expanded.
         #expect(mx.answers[1].data[3] == 3)
         #expect(mx.sections[1].map(\.type) == [47, 46])
-        let any = try ask(image, "smtp-out.f.test", .any)
-        #expect(any.answers.last?.type == 46)
-        #expect(Set(any.answers.map(\.type)).count == 2)
+        // The NSEC record is shorter than eight addresses, and of no use to whoever asks for ANY.
+        let any = try ask(self.image(8), "smtp-out.f.test", .any)
+        #expect(any.answers.map(\.type).sorted() == [1, 1, 1, 1, 1, 1, 1, 1, 46])
     }
 
     @Test func chainsArePutTogetherInOrder() throws {
@@ -184,6 +184,7 @@ import Testing
     @Test func emptyRolesAreNotDenied() throws {
         let image = try image()
         #expect(try ask(image, "web.f.test", .a).code == 2)
+        #expect(try ask(image, "web.f.test", .any).code == 2)
         let text = try ask(image, "web.f.test", .txt)
         let nsec = try #require(text.sections[1].first { $0.type == 47 })
         #expect(DenialChecker.types(nsec.data).isSuperset(of: [1, 28]))

@@ -12,16 +12,17 @@ import ZoneFile
 
     init() throws { directory = try TemporaryDirectory() }
 
-    private func zone() throws -> StaticZone {
+    private func zone(ttl: Int = 300, _ more: String = "") throws -> StaticZone {
         try readZone(
             at: directory.write(
                 "f.test.zone",
                 """
                 $ORIGIN f.test.
-                $TTL 300
+                $TTL \(ttl)
                 @ IN SOA ns1 hostmaster 1 60 15 604800 30
                 @ IN NS ns1
                 ns1 IN A 127.0.0.1
+                \(more)
                 """))
     }
 
@@ -307,5 +308,51 @@ import ZoneFile
                 == 0o600)
         try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
         #expect(throws: NameServerError.self) { try signed(KeyPolicy()) }
+    }
+
+    /// What is refused is not found again by the next start, which could not begin with it.
+    @Test func aRefusedChallengeIsForgotten() throws {
+        func server() throws -> NameServer {
+            try NameServer(
+                configuration: NameServerConfiguration(
+                    listen: [(.v4(0x7F00_0001), 0)], stateDirectory: directory.path),
+                zone: zone(ttl: 300, "_acme-challenge.web IN CNAME elsewhere.example."),
+                logger: Logger(label: "test"))
+        }
+        let name = try #require(DomainName("web.f.test"))
+        let first = try server()
+        #expect(throws: NameServerError.self) {
+            try first.addChallenge("x", for: name, seconds: 600)
+        }
+        let serial = first.serial
+        #expect(try server().serial == serial)
+    }
+
+    /// The parent's DS record is noted for the key that the parent was asked for last, even when nobody ever said
+    /// that it had the first one; and only that one is what the parent should have.
+    @Test(.timeLimit(.minutes(2))) func theNewestKeyIsDelegated() async throws {
+        var configuration = NameServerConfiguration(
+            listen: [(.v4(0x7F00_0001), 0)], stateDirectory: directory.path)
+        configuration.signing = .init(
+            directory: directory.file("keys"),
+            keys: KeyPolicy(algorithm: .ed25519, propagation: 0, keyTTL: 1, delegationTTL: 600))
+        let server = try NameServer(
+            configuration: configuration, zone: zone(ttl: 1), logger: Logger(label: "test"))
+        server.start()
+        defer { server.stop() }
+        func announced(_ count: Int) async throws {
+            let end = ContinuousClock.now + .seconds(60)
+            while server.keys.count(where: \.awaitsDelegation) < count {
+                try #require(ContinuousClock.now < end, "\(server.keys.map(\.state))")
+                try await Task.sleep(for: .milliseconds(100))
+            }
+        }
+        #expect(server.entryPoints == server.keys.map(\.key), "before the parent was ever asked")
+        try await announced(1)
+        try server.replaceKey(isEntryPoint: true)
+        #expect(server.entryPoints == [server.keys[0].key], "before caches have the new key")
+        try await announced(2)
+        #expect(server.entryPoints == [server.keys[1].key])
+        #expect(try server.noteDelegation().key == server.keys[1].key)
     }
 }

@@ -31,12 +31,14 @@ final class ControlNodeFixture: Sendable {
 
         """
 
-    init() throws {
+    init(
+        policy: String = ControlNodeFixture.policy, zone: String = ControlNodeFixture.zone
+    ) throws {
         directory = try TemporaryDirectory()
         dnsPort = try Product.freePort()
         agentsPort = try Product.freePort()
-        try directory.write("policy.yml", ControlNodeFixture.policy)
-        try directory.write("static.zone", ControlNodeFixture.zone)
+        try directory.write("policy.yml", policy)
+        try directory.write("static.zone", zone)
     }
 
     var data: String { directory.file("data") }
@@ -54,12 +56,13 @@ final class ControlNodeFixture: Sendable {
     }
 
     /// Starts the node and waits until both roles are answered.
-    func start(_ changes: [String: String] = [:]) async throws -> Daemon {
+    /// - Parameter web: how many members an answer for `web` has.
+    func start(_ changes: [String: String] = [:], web count: Int = 2) async throws -> Daemon {
         let node = try Daemon("serve", arguments(changes), directory: directory)
         try await node.ready {
             let web = try await self.members("web")
             let out = try await self.members("smtp-out")
-            return web.count == 2 && out.count == 1
+            return web.count == count && out.count == 1
         }
         return node
     }
@@ -76,7 +79,9 @@ final class ControlNodeFixture: Sendable {
     }
 
     /// An operator's command to this node.
-    func smurf(_ words: String...) async throws -> Finished {
+    func smurf(_ words: String...) async throws -> Finished { try await smurf(words) }
+
+    func smurf(_ words: [String]) async throws -> Finished {
         try await run([Product.smurf] + words + ["--control", socket])
     }
 }

@@ -1,12 +1,13 @@
 import Foundation
 import TestSupport
 
-/// A signed zone below a signed parent, with a resolver that validates from the parent's key on: the parent is a
-/// `smurf serve` too, whose zone file gets the DS records that the child's commands print.
+/// A control node with a signed zone, and resolvers that validate: what they trust is what `smurf zone ds` prints.
 final class SignedFarm: Sendable {
-    let directory: TemporaryDirectory
-    let child: UInt16
-    private let options: [String]
+    private let node: ControlNodeFixture
+    private let options: [String: String]
+
+    var directory: TemporaryDirectory { node.directory }
+    var child: UInt16 { node.dnsPort }
 
     static let zone = """
         $ORIGIN smurf.example.test.
@@ -41,32 +42,14 @@ final class SignedFarm: Sendable {
         """
 
     /// - Parameter options: of `serve` about keys.
-    init(_ options: [String]) throws {
-        directory = try TemporaryDirectory()
-        child = try Product.freePort()
-        self.options = options
-        try directory.write("policy.yml", SignedFarm.policy)
-        try directory.write("static.zone", SignedFarm.zone)
+    init(_ options: [String: String]) throws {
+        node = try ControlNodeFixture(policy: SignedFarm.policy, zone: SignedFarm.zone)
+        self.options = options.merging(["--secondary": "127.0.0.1"]) { $1 }
     }
 
-    var socket: String { directory.file("data/control.sock") }
+    func start() async throws -> Daemon { try await node.start(options, web: 1) }
 
-    func start() async throws -> Daemon {
-        let node = try Daemon(
-            "serve",
-            [
-                Product.smurf, "serve", "--policy", directory.file("policy.yml"), "--zone",
-                directory.file("static.zone"), "--data", directory.file("data"), "--dns",
-                "127.0.0.1:\(child)", "--agents", "127.0.0.1:\(try Product.freePort())",
-                "--secondary", "127.0.0.1",
-            ] + options, directory: directory)
-        try await node.ready {
-            try await Dig.short(
-                "web.smurf.example.test", "A", at: "127.0.0.1", port: self.child
-            ).count == 1
-        }
-        return node
-    }
+    func smurf(_ words: String...) async throws -> Finished { try await node.smurf(words) }
 
     /// A validating resolver whose trust anchor is what `smurf zone ds` prints now.
     func startResolver() async throws -> Resolver {
@@ -108,10 +91,6 @@ final class SignedFarm: Sendable {
             ).isEmpty
         }
         return Resolver(daemon: unbound, port: port)
-    }
-
-    func smurf(_ words: String...) async throws -> Finished {
-        try await run([Product.smurf] + words + ["--control", socket])
     }
 
     /// A resolver that validates.

@@ -49,7 +49,7 @@ extension InteropTests {
             .timeLimit(.minutes(4)),
             arguments: [["csk", "ecdsap256sha256"], ["split", "ed25519"]])
         func everyAnswerIsSecureWhileRolesChange(_ keys: [String]) async throws {
-            let farm = try SignedFarm(["--dnssec", keys[0], "--dnssec-algorithm", keys[1]])
+            let farm = try SignedFarm(["--dnssec": keys[0], "--dnssec-algorithm": keys[1]])
             let node = try await farm.start()
             let unbound = try await farm.startResolver()
             try await expectVerified(farm, "at the start")
@@ -73,8 +73,8 @@ extension InteropTests {
         @Test(.timeLimit(.minutes(5)), arguments: ["csk", "split"])
         func keysAreReplacedUnderAResolversEyes(_ kind: String) async throws {
             let farm = try SignedFarm([
-                "--dnssec", kind, "--key-ttl", "2s", "--propagation", "1s", "--parent-ttl", "2s",
-                "--zsk-lifetime", "12s", "--signature-validity", "60s",
+                "--dnssec": kind, "--key-ttl": "2s", "--propagation": "1s", "--parent-ttl": "2s",
+                "--zsk-lifetime": "12s", "--signature-validity": "60s",
             ])
             let node = try await farm.start()
             var unbound = try await farm.startResolver()

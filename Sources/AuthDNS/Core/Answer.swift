@@ -136,15 +136,21 @@ extension ZoneImage {
         expansion == nil ? .type(node) : .expandedType(node)
     }
 
-    /// What ANY is answered with: one set, whichever is shortest (RFC 8482 §4.1).
+    /// What ANY is answered with: one set, whichever is shortest (RFC 8482 §4.1), of those that are of use without
+    /// others. A set that fails is the answer when there is nothing else.
     private func smallestSet(_ node: Int) -> Int? {
         var smallest: Int?
         let first = Int(nodes[node].firstSet)
-        for index in first..<(first + Int(nodes[node].setCount)) where !sets[index].fails {
-            if let smallest, sets[smallest].packedLength <= sets[index].packedLength { continue }
+        for index in first..<(first + Int(nodes[node].setCount))
+        where sets[index].type != .nsec && sets[index].type != .rrsig {
+            if let smallest, weight(smallest) <= weight(index) { continue }
             smallest = index
         }
         return smallest
+    }
+
+    private func weight(_ index: Int) -> UInt32 {
+        sets[index].fails ? .max : sets[index].packedLength
     }
 
     /// A set that policy says must not be empty, and is (a mailer tries again later then).

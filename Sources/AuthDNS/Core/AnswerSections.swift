@@ -33,7 +33,7 @@ extension ZoneImage {
     }
 
     /// Octets that the signatures over a set take in this reply.
-    func proofLength(_ set: RecordSet, ownerLength: Int, _ reply: Reply) -> Int {
+    private func proofLength(_ set: RecordSet, ownerLength: Int, _ reply: Reply) -> Int {
         reply.wantsProof ? Int(set.signaturesLength) + Int(set.signatures) * ownerLength : 0
     }
 
@@ -103,13 +103,16 @@ extension ZoneImage {
         _ response: inout MutableSpan<UInt8>
     ) {
         let set = chosen(index, &reply)
-        let ownerLength = owner.count - apex.wire.count + 2
-        let length = Int(set.plainLength) + Int(set.count) * ownerLength
-        guard reply.fits(length + proofLength(set, ownerLength: ownerLength, reply)) else {
-            return reply.truncate()
-        }
+        guard reply.fits(plainLength(set, owner, reply)) else { return reply.truncate() }
         forEachPlain(set) { putPlain($0, owner, section, &reply, &response) }
         forEachSignature(set, reply) { putPlain($0, owner, section, &reply, &response) }
+    }
+
+    /// Octets that `putPlain` takes for a set.
+    func plainLength(_ set: RecordSet, _ owner: Range<Int>, _ reply: Reply) -> Int {
+        let ownerLength = owner.count - apex.wire.count + 2
+        return Int(set.plainLength) + Int(set.count) * ownerLength
+            + proofLength(set, ownerLength: ownerLength, reply)
     }
 
     private func putPlain(

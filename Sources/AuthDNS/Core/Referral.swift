@@ -61,10 +61,7 @@ extension ZoneImage {
         _ reply: inout Reply, _ response: inout MutableSpan<UInt8>
     ) {
         guard !reply.isTruncated, let glue = set(node, type) else { return }
-        let length =
-            Int(sets[glue].plainLength) + Int(sets[glue].count)
-            * (owner.count - apex.wire.count + 2)
-        guard isNeeded || reply.fits(length) else { return }
+        guard isNeeded || reply.fits(plainLength(sets[glue], owner, reply)) else { return }
         putPlain(glue, owner, .additional, &reply, &response)
     }
 

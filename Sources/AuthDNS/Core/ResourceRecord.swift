@@ -38,9 +38,7 @@ public struct ResourceRecord: Hashable, Sendable {
     public static func mailExchange(
         _ owner: DomainName, preference: UInt16, host: DomainName, ttl: UInt32
     ) -> Self {
-        ResourceRecord(
-            owner: owner, type: .mx, ttl: ttl,
-            data: [UInt8(preference >> 8), UInt8(preference & 255)] + host.wire)
+        naming(host, .mx, owner, [preference], ttl)
     }
 
     /// SRV (RFC 2782).
@@ -48,18 +46,24 @@ public struct ResourceRecord: Hashable, Sendable {
         _ owner: DomainName, priority: UInt16, weight: UInt16, port: UInt16, host: DomainName,
         ttl: UInt32
     ) -> Self {
-        var data: [UInt8] = []
-        for number in [priority, weight, port] { data.append(UInt64(number), octets: 2) }
-        return ResourceRecord(owner: owner, type: .srv, ttl: ttl, data: data + host.wire)
+        naming(host, .srv, owner, [priority, weight, port], ttl)
     }
 
     /// HTTPS in service mode without parameters (RFC 9460 §9): where the origin is served, on its usual port.
     public static func https(
         _ owner: DomainName, priority: UInt16, host: DomainName, ttl: UInt32
     ) -> Self {
-        ResourceRecord(
-            owner: owner, type: .https, ttl: ttl,
-            data: [UInt8(priority >> 8), UInt8(priority & 255)] + host.wire)
+        naming(host, .https, owner, [priority], ttl)
+    }
+
+    /// Numbers and, behind them, a host.
+    private static func naming(
+        _ host: DomainName, _ type: RecordType, _ owner: DomainName, _ numbers: [UInt16],
+        _ ttl: UInt32
+    ) -> Self {
+        var data: [UInt8] = []
+        for number in numbers { data.append(UInt64(number), octets: 2) }
+        return ResourceRecord(owner: owner, type: type, ttl: ttl, data: data + host.wire)
     }
 
     /// TXT of one or more character strings of at most 255 octets each (RFC 1035 §3.3.14).

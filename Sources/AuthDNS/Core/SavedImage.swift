@@ -83,9 +83,6 @@ public enum SavedImage {
         return subsets
     }
 
-    private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt64 {
-        bytes.reduce(ZoneImage.hashStart) { ZoneImage.hash($1, $0) }
-    }
 }
 
 /// Serial number arithmetic (RFC 1982): numbers on a circle of 2^32, where "greater" means "at most

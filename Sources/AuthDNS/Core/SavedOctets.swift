@@ -27,7 +27,7 @@ struct SavedOctets {
 
     /// FNV-1a: finds torn writes; nobody hostile writes here.
     static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt64 {
-        bytes.reduce(ZoneImage.hashStart) { ZoneImage.hash($1, $0) }
+        ZoneImage.hash(bytes)
     }
 }
 

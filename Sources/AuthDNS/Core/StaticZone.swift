@@ -79,8 +79,8 @@ public struct SOAData: Hashable, Sendable {
             data.count == second + 20
         else { return nil }
         namesLength = second
-        serial = SOAData.number(data, second)
-        minimum = SOAData.number(data, second + 16)
+        serial = UInt32(data.number(at: second, octets: 4))
+        minimum = UInt32(data.number(at: second + 16, octets: 4))
     }
 
     /// `data` with another serial.
@@ -92,10 +92,6 @@ public struct SOAData: Hashable, Sendable {
                 UInt8(truncatingIfNeeded: serial >> UInt32(24 - 8 * index))
         }
         return changed
-    }
-
-    private static func number(_ data: [UInt8], _ offset: Int) -> UInt32 {
-        data[offset..<(offset + 4)].reduce(0) { $0 << 8 | UInt32($1) }
     }
 
     private static func skipName(_ data: [UInt8], _ start: Int) -> Int? {

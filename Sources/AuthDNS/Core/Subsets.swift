@@ -28,8 +28,7 @@ struct MemberRing {
         self.members = members
         var ring: [(position: Double, member: Int)] = []
         for (index, member) in members.enumerated() {
-            var hash = ZoneImage.hashStart
-            for octet in member.name.wire { hash = ZoneImage.hash(octet, hash) }
+            var hash = ZoneImage.hash(member.name.wire)
             hash = (hash ^ hash >> 31) &* 0x9E37_79B9_7F4A_7C15
             let start = Double(hash >> 11) / Double(1 << 53 as UInt64)
             for turn in 0..<member.weight {

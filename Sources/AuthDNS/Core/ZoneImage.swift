@@ -149,6 +149,10 @@ public final class ZoneImage: Sendable {
         (state ^ UInt64(octet)) &* 0x0000_0100_0000_01B3
     }
 
+    static func hash(_ octets: some Sequence<UInt8>) -> UInt64 {
+        octets.reduce(hashStart) { hash($1, $0) }
+    }
+
     static let hashStart: UInt64 = 0xCBF2_9CE4_8422_2325
 
     static func slot(_ hash: UInt64, mask: Int) -> Int {

@@ -37,8 +37,7 @@ struct ZonePacker {
                 ancestor = current.parent
             }
         }
-        let cuts = Set(
-            byName.filter { $0.key != apex && $0.value.contains { $0.type == .ns } }.keys)
+        let cuts = ZoneCuts(records, apex: apex)
         var index: [DomainName: Int] = [:]
         let ordered = byName.keys.map { (key: CanonicalOrder.key($0), name: $0) }
             .sorted { $0.key.lexicographicallyPrecedes($1.key) }
@@ -85,7 +84,7 @@ struct ZonePacker {
     }
 
     private mutating func add(
-        _ name: DomainName, _ key: [UInt8], _ records: [ResourceRecord], cuts: Set<DomainName>
+        _ name: DomainName, _ key: [UInt8], _ records: [ResourceRecord], cuts: ZoneCuts
     ) throws(ZoneFault) {
         let types = Set(records.map(\.type))
         let others = records.count { ![.cname, .nsec, .rrsig].contains($0.type) }
@@ -96,7 +95,7 @@ struct ZonePacker {
         var node = ZoneImage.Node(
             nameOffset: UInt32(bytes.count), nameLength: UInt16(name.wire.count),
             firstSet: UInt32(sets.count), setCount: 0, wildcard: -1, isCut: cuts.contains(name),
-            isBelowCut: isBelow(name, cuts),
+            isBelowCut: cuts.areAbove(name),
             keyOffset: UInt32(bytes.count + name.wire.count), keyLength: UInt16(key.count))
         bytes += name.wire + key
         for type in types.sorted() {
@@ -140,15 +139,6 @@ struct ZonePacker {
         appendFixed(record.type, ttl)
         bytes.append(UInt64(record.data.count), octets: 2)
         bytes += record.data
-    }
-
-    private func isBelow(_ name: DomainName, _ cuts: Set<DomainName>) -> Bool {
-        var ancestor = name.parent
-        while let current = ancestor, current.isWithin(apex) {
-            if cuts.contains(current) { return true }
-            ancestor = current.parent
-        }
-        return false
     }
 
     /// - Parameter isWhole: choices are answered in its place, so that it need not fit an answer.
@@ -243,10 +233,8 @@ struct ZonePacker {
         while size < nodes.count * 2 { size *= 2 }
         slots = Array(repeating: 0, count: size)
         for (index, node) in nodes.enumerated() {
-            var hash = ZoneImage.hashStart
-            for offset in 0..<Int(node.nameLength) {
-                hash = ZoneImage.hash(bytes[Int(node.nameOffset) + offset], hash)
-            }
+            let name = Int(node.nameOffset)..<Int(node.nameOffset) + Int(node.nameLength)
+            let hash = ZoneImage.hash(bytes[name])
             var slot = ZoneImage.slot(hash, mask: size - 1)
             while slots[slot] != 0 { slot = (slot + 1) & (size - 1) }
             slots[slot] = UInt32(index + 1)

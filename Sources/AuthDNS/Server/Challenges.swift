@@ -32,31 +32,30 @@ struct Challenges {
     /// When the first of them ends.
     var nextEnd: UInt64? { entries.map(\.until).min() }
 
-    /// - Throws: when the disk does not take it.
-    mutating func add(_ owner: DomainName, _ value: String, until: UInt64) throws {
+    mutating func add(_ owner: DomainName, _ value: String, until: UInt64) {
         entries.removeAll { $0.owner == owner.description && $0.value == value }
         entries.append(Entry(owner: owner.description, value: value, until: until))
-        try save()
     }
 
     /// - Parameter value: nil for every one at the name.
     /// - Returns: how many there were.
-    mutating func remove(_ owner: DomainName, _ value: String?) throws -> Int {
+    mutating func remove(_ owner: DomainName, _ value: String?) -> Int {
         let before = entries.count
         entries.removeAll { $0.owner == owner.description && (value == nil || $0.value == value) }
-        try save()
         return before - entries.count
     }
 
     /// Forgets those that have ended.
     mutating func expire(now: UInt64) {
-        let before = entries.count
         entries.removeAll { $0.until <= now }
-        // One that stays in the file by a full disk has ended all the same.
-        if entries.count < before { try? save() }
     }
 
-    private func save() throws {
-        try JSONEncoder().encode(entries).write(to: URL(fileURLWithPath: path), options: .atomic)
+    /// Writes them for the next start, if they are not those of `before`. Whoever published them says when, so that
+    /// none is in the file that the zone cannot have.
+    /// - Throws: when the disk does not take it.
+    func save(unless before: Challenges) throws(NameServerError) {
+        if entries == before.entries { return }
+        guard let data = try? JSONEncoder().encode(entries) else { return }
+        try DurableFile.write(Array(data), to: path)
     }
 }

@@ -1,5 +1,4 @@
 import AuthDNSCore
-import Glibc
 import Synchronization
 
 /// The image on disk: written whole, made durable, then renamed into place, before anybody is answered
@@ -18,7 +17,7 @@ final class ImageStore: Sendable {
     /// The saved image; nil when there is none.
     /// - Throws: when there is one and it cannot be read.
     func load() throws(NameServerError) -> ZoneImage? {
-        guard let bytes = try read(imagePath) else { return nil }
+        guard let bytes = try DurableFile.read(imagePath) else { return nil }
         do throws(ZoneFault) {
             return try SavedImage.decode(bytes)
         } catch {
@@ -28,7 +27,7 @@ final class ImageStore: Sendable {
 
     /// A serial that is not older than the last that was published; nil when none ever was.
     func reservedSerial() throws(NameServerError) -> UInt32? {
-        guard let bytes = try read(serialPath) else { return nil }
+        guard let bytes = try DurableFile.read(serialPath) else { return nil }
         let text = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first ?? ""
         guard let serial = UInt32(text) else {
             throw NameServerError("\(serialPath): not a serial number")
@@ -42,63 +41,9 @@ final class ImageStore: Sendable {
         let isReserved = reserved.withLock { $0.map { Serial.isNewer($0, than: image.serial) } }
         if isReserved != true {
             let next = image.serial &+ ImageStore.reserve
-            try write(Array("\(next)\n".utf8), to: serialPath)
+            try DurableFile.write(Array("\(next)\n".utf8), to: serialPath)
             reserved.withLock { $0 = next }
         }
-        try write(SavedImage.encode(image), to: imagePath)
-    }
-
-    private func read(_ path: String) throws(NameServerError) -> [UInt8]? {
-        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else {
-            if errno == ENOENT { return nil }
-            throw ImageStore.fault("cannot read", path)
-        }
-        defer { close(file) }
-        var bytes: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = unsafe Glibc.read(file, &piece, piece.count)
-            if count == 0 { return bytes }
-            guard count > 0 else { throw ImageStore.fault("cannot read", path) }
-            bytes += piece[..<count]
-        }
-    }
-
-    private func write(_ bytes: [UInt8], to path: String) throws(NameServerError) {
-        let temporary = path + ".new"
-        let file = unsafe open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard file >= 0 else { throw ImageStore.fault("cannot write", temporary) }
-        var written = 0
-        while written < bytes.count {
-            let count = unsafe bytes.withUnsafeBytes {
-                unsafe Glibc.write(file, $0.baseAddress?.advanced(by: written), $0.count - written)
-            }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { break }
-            written += count
-        }
-        let isDurable = written == bytes.count && fsync(file) == 0
-        let code = errno
-        close(file)
-        guard isDurable, unsafe rename(temporary, path) == 0 else {
-            if !isDurable { errno = code }
-            let fault = ImageStore.fault("cannot write", path)
-            _ = unsafe unlink(temporary)
-            throw fault
-        }
-        syncDirectory()
-    }
-
-    /// Makes the rename itself durable.
-    private func syncDirectory() {
-        let handle = unsafe open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard handle >= 0 else { return }
-        fsync(handle)
-        close(handle)
-    }
-
-    private static func fault(_ what: String, _ path: String) -> NameServerError {
-        NameServerError("\(what) \(path): \(unsafe String(cString: strerror(errno)))")
+        try DurableFile.write(SavedImage.encode(image), to: imagePath)
     }
 }

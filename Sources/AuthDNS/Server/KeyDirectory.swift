@@ -51,8 +51,9 @@ public struct KeyDirectory: Sendable {
         let data = Data(key.key.publicData.dropFirst(4)).base64EncodedString()
         let flags = key.key.isEntryPoint ? 257 : 256
         let open = "\(zone). IN DNSKEY \(flags) 3 \(key.key.algorithm.rawValue) \(data)\n"
-        try KeyDirectory.write(text, to: stem + ".private", mode: 0o600)
-        try KeyDirectory.write(open, to: stem + ".key", mode: 0o644)
+        // A public file alone is not looked at; a private one alone would be a fault.
+        try DurableFile.write(Array(open.utf8), to: stem + ".key", mode: 0o644)
+        try DurableFile.write(Array(text.utf8), to: stem + ".private")
     }
 
     /// Removes a key for good.
@@ -143,24 +144,6 @@ public struct KeyDirectory: Sendable {
                     hour: number(8..<10), minute: number(10..<12), second: number(12..<14)))
         else { throw NameServerError("\(file): '\(text)' is no time: write YYYYMMDDHHMMSS") }
         return UInt64(max(date.timeIntervalSince1970, 0))
-    }
-
-    private static func write(_ text: String, to path: String, mode: Int) throws(NameServerError) {
-        let temporary = path + ".new"
-        do {
-            guard
-                FileManager.default.createFile(
-                    atPath: temporary, contents: nil, attributes: [.posixPermissions: mode])
-            else { throw CocoaError(.fileWriteUnknown) }
-            let file = try FileHandle(forWritingTo: URL(fileURLWithPath: temporary))
-            defer { try? file.close() }
-            try file.write(contentsOf: Data(text.utf8))
-            try file.synchronize()
-            guard unsafe rename(temporary, path) == 0 else { throw CocoaError(.fileWriteUnknown) }
-        } catch {
-            try? FileManager.default.removeItem(atPath: temporary)
-            throw NameServerError("cannot write the key \(path): \(error.localizedDescription)")
-        }
     }
 }
 

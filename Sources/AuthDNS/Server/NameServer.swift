@@ -11,7 +11,7 @@ import Synchronization
 /// Threads: all public members may be called from anywhere. `publish` and `reload` block on the disk.
 public final class NameServer: Sendable {
     private let configuration: NameServerConfiguration
-    let logger: Logger
+    private let logger: Logger
     private let store: ImageStore
     private let published: PublishedImage
     private let stopping = StopFlag()
@@ -113,16 +113,28 @@ public final class NameServer: Sendable {
         let signing = try configuration.signing.map { settings throws(NameServerError) in
             try ZoneSigning(settings, zone: zone.apex)
         }
-        let journal = Journal(directory: configuration.stateDirectory)
-        do throws(ZoneFault) {
-            let source = try ZoneSource(
-                zone, saved: saved, serial: last, journal: journal,
-                challenges: Challenges(directory: configuration.stateDirectory),
-                signing: signing)
-            return try complete(source, saved, store, logger)
-        } catch {
-            throw NameServerError(error.description)
+        var source = try ZoneSource(
+            zone, saved: saved, serial: last,
+            journal: Journal(directory: configuration.stateDirectory),
+            challenges: Challenges(directory: configuration.stateDirectory), signing: signing)
+        // A saved image may be behind what signing demands now.
+        guard let image = try source.image(unixTime: Clock.unixTime(), after: saved) else {
+            guard let saved else { throw NameServerError("there is nothing to answer with") }
+            return (source, saved)
         }
+        try keep(image, after: saved, of: &source, configuration, store, logger)
+        return (source, image)
+    }
+
+    /// Makes an image the one that a restart serves, and remembers how it came about.
+    private static func keep(
+        _ image: ZoneImage, after before: ZoneImage?, of source: inout ZoneSource,
+        _ configuration: NameServerConfiguration, _ store: ImageStore, _ logger: Logger
+    ) throws(NameServerError) {
+        try store.save(image)
+        // Without peers there is nobody who could ask what has changed.
+        guard let before, !configuration.peers.peers.isEmpty else { return }
+        source.remember(ZoneDifference(from: before, to: image), logger)
     }
 
     private static func reservedSerial(_ store: ImageStore, _ logger: Logger) -> UInt32? {
@@ -131,24 +143,6 @@ public final class NameServer: Sendable {
         } catch {
             logger.error("the saved serial is unreadable; going on from the clock: \(error)")
             return nil
-        }
-    }
-
-    /// Brings the saved image up to what signing demands now, or makes the first one.
-    private static func complete(
-        _ source: ZoneSource, _ saved: ZoneImage?, _ store: ImageStore, _ logger: Logger
-    ) throws(ZoneFault) -> (ZoneSource, ZoneImage) {
-        var source = source
-        do throws(NameServerError) {
-            guard let image = try source.image(unixTime: Clock.unixTime(), after: saved) else {
-                if let saved { return (source, saved) }
-                throw NameServerError("there is nothing to answer with")
-            }
-            try store.save(image)
-            if let saved { source.remember(ZoneDifference(from: saved, to: image), logger) }
-            return (source, image)
-        } catch {
-            throw ZoneFault(error.description)
         }
     }
 
@@ -223,14 +217,23 @@ public final class NameServer: Sendable {
                 {
                     try publish(image, &next)
                 }
+                settle(next, after: source)
                 source = next
                 return .success(next.serial)
             } catch {
-                if let before = source.signing { next.signing?.takeBack(to: before) }
+                next.takeBack(to: source)
                 return .failure(NameServerError("\(error)"))
             }
         }
         return try result.get()
+    }
+
+    private func settle(_ next: ZoneSource, after before: ZoneSource) {
+        do throws(NameServerError) {
+            try next.settle(after: before)
+        } catch {
+            logger.error("challenges will be those of before after a restart: \(error)")
+        }
     }
 
     /// Does what time demands, until the server stops: signatures made anew before they end, keys moved on,
@@ -253,11 +256,8 @@ public final class NameServer: Sendable {
     private func publish(
         _ image: ZoneImage, _ next: inout ZoneSource
     ) throws(NameServerError) {
-        try store.save(image)
-        // Without peers there is nobody who could ask what has changed.
-        if !configuration.peers.peers.isEmpty {
-            next.remember(ZoneDifference(from: published.current, to: image), logger)
-        }
+        try NameServer.keep(
+            image, after: published.current, of: &next, configuration, store, logger)
         published.replace(with: image, next.history)
         notifyWorker.changed(to: image.serial)
     }

@@ -7,10 +7,8 @@ extension NameServer {
     /// Every key of the zone that is known, in the order of creation; empty for an unsigned zone.
     public var keys: [TimedKey] { source.withLock { $0.signing?.keys ?? [] } }
 
-    /// Keys that the parent should point at now (DS): announced, or about to be.
-    public var entryPoints: [TimedKey] {
-        keys.filter { $0.key.isEntryPoint && $0.isPublished && $0.retired == nil }
-    }
+    /// Keys that the parent should point at now (DS).
+    public var entryPoints: [ZoneKey] { source.withLock { $0.signing?.entryPoints ?? [] } }
 
     /// Begins to replace a kind of key: the successor is published now and takes over when caches allow.
     /// - Parameter isEntryPoint: the key that the parent points at, or the one that signs the zone.
@@ -58,7 +56,7 @@ extension NameServer {
             throw NameServerError("a challenge has 1 to 255 octets")
         }
         try rebuild { source in
-            try source.change { try $0.add(owner, value, until: Clock.unixTime() + seconds) }
+            source.change { $0.add(owner, value, until: Clock.unixTime() + seconds) }
         }
     }
 
@@ -71,7 +69,7 @@ extension NameServer {
     ) throws(NameServerError) -> Int {
         let owner = try NameServer.challengeOwner(name, in: image.apex)
         var count = 0
-        try rebuild { source in try source.change { count = try $0.remove(owner, value) } }
+        try rebuild { source in count = source.change { $0.remove(owner, value) } }
         return count
     }
 

@@ -38,6 +38,9 @@ struct ZoneSigning {
         }
     }
 
+    /// Keys that the parent should point at now.
+    var entryPoints: [ZoneKey] { signingKeys.entryPoints }
+
     mutating func take(_ sets: SignedSets) { self.sets = sets }
 
     /// Moves the keys on as far as time allows, and writes those that moved.
@@ -71,9 +74,9 @@ struct ZoneSigning {
         -> TimedKey?
     {
         guard
-            let index = keys.firstIndex(where: {
-                $0.announced != nil && $0.delegated == nil && $0.isPublished
-                    && (tag == nil || $0.key.tag == tag)
+            // The newest: one before it may never have been told of, and no longer matters.
+            let index = keys.lastIndex(where: {
+                $0.awaitsDelegation && (tag == nil || $0.key.tag == tag)
             })
         else { return nil }
         var key = keys[index]

@@ -20,7 +20,7 @@ struct ZoneSource {
     init(
         _ zone: StaticZone, saved: ZoneImage?, serial: UInt32, journal: Journal,
         challenges: Challenges, signing: ZoneSigning?
-    ) throws(ZoneFault) {
+    ) throws(NameServerError) {
         self.zone = zone
         self.serial = serial
         self.journal = journal
@@ -31,12 +31,13 @@ struct ZoneSource {
             base = ZoneContent(of: saved).without(challenges.records)
             self.signing?.take(SignedSets(of: saved))
         } else {
-            base = try ZoneContent(zone: zone, membership: nil)
+            do throws(ZoneFault) {
+                base = try ZoneContent(zone: zone, membership: nil)
+            } catch {
+                throw NameServerError(error.description)
+            }
         }
     }
-
-    /// The zone without signatures.
-    private var content: ZoneContent { base.adding(challenges.records) }
 
     /// When something has to be made anew though nothing was changed, in seconds since 1970.
     var nextDue: UInt64? { [signing?.nextDue, challenges.nextEnd].compactMap { $0 }.min() }
@@ -55,8 +56,8 @@ struct ZoneSource {
         }
     }
 
-    mutating func change(_ body: (inout Challenges) throws -> Void) rethrows {
-        try body(&challenges)
+    mutating func change<Result>(_ body: (inout Challenges) -> Result) -> Result {
+        body(&challenges)
     }
 
     /// An operator wants a kind of key replaced; true for the entry point.
@@ -77,6 +78,7 @@ struct ZoneSource {
         unixTime: UInt64, after current: ZoneImage?
     ) throws(NameServerError) -> ZoneImage? {
         challenges.expire(now: unixTime)
+        let content = base.adding(challenges.records)
         if var signing {
             try signing.step(
                 longestTTL: content.longestTTL, unixTime: unixTime, requested: requested)
@@ -84,33 +86,44 @@ struct ZoneSource {
         }
         requested = []
         do throws(ZoneFault) {
-            let now = UInt32(truncatingIfNeeded: unixTime)
             // Whatever has not changed keeps its signatures, so that two equal zones are equal.
-            let same = try complete(current?.serial ?? serial, unixTime)
+            let same = try completed(content, current?.serial ?? serial) {
+                (signing, content, serial) throws(ZoneFault) in
+                try signing.sign(content, serial: serial, unixTime: unixTime)
+            }
             if let current, current.says(same) { return nil }
-            serial = Serial.next(after: serial, unixTime: now)
-            return try ZoneImage(renumbered(same, unixTime), serial: serial)
+            serial = Serial.next(after: serial, unixTime: UInt32(truncatingIfNeeded: unixTime))
+            let next = try completed(same, serial) {
+                (signing, content, serial) throws(ZoneFault) in
+                try signing.renumber(content, serial: serial, unixTime: unixTime)
+            }
+            return try ZoneImage(next, serial: serial)
         } catch {
             throw NameServerError(error.description)
         }
     }
 
-    private mutating func complete(
-        _ serial: UInt32, _ unixTime: UInt64
+    /// The content as this version, by `sign` when the zone is signed.
+    private mutating func completed(
+        _ content: ZoneContent, _ serial: UInt32,
+        _ sign: (inout ZoneSigning, ZoneContent, UInt32) throws(ZoneFault) -> ZoneContent
     ) throws(ZoneFault) -> ZoneContent {
         guard var signing else { return content.numbered(serial) }
-        let signed = try signing.sign(content, serial: serial, unixTime: unixTime)
+        let signed = try sign(&signing, content, serial)
         self.signing = signing
         return signed
     }
 
-    private mutating func renumbered(
-        _ complete: ZoneContent, _ unixTime: UInt64
-    ) throws(ZoneFault) -> ZoneContent {
-        guard var signing else { return complete.numbered(serial) }
-        let signed = try signing.renumber(complete, serial: serial, unixTime: unixTime)
-        self.signing = signing
-        return signed
+    /// Makes durable what only counts once it is published.
+    /// - Parameter before: what this was made of.
+    func settle(after before: ZoneSource) throws(NameServerError) {
+        try challenges.save(unless: before.challenges)
+    }
+
+    /// Makes the files as they were: what was to be published with them was not.
+    /// - Parameter before: what this was made of.
+    func takeBack(to before: ZoneSource) {
+        if let old = before.signing { signing?.takeBack(to: old) }
     }
 
     /// Keeps the step for transfers. A disk that does not take it costs secondaries a whole transfer, no more.

@@ -23,6 +23,16 @@ struct Endpoint: ExpressibleByArgument, CustomStringConvertible, Hashable, Senda
         self.port = port
     }
 
+    /// The same, or an address alone.
+    /// - Parameter usualPort: of an address alone.
+    init?(argument: String, usualPort: UInt16) {
+        guard let address = IPAddress(argument) else {
+            self.init(argument: argument)
+            return
+        }
+        self.init(address: address, port: usualPort)
+    }
+
     init(address: IPAddress, port: UInt16) {
         self.address = address
         self.port = port

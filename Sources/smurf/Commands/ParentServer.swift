@@ -6,24 +6,18 @@ import ZoneFile
 
 /// A name server of the parent zone, as an operator names it.
 struct ParentServer: ExpressibleByArgument, Hashable, Sendable, CustomStringConvertible {
-    let address: IPAddress
-    let port: UInt16
+    private let endpoint: Endpoint
 
     init?(argument: String) {
-        if let address = IPAddress(argument) {
-            (self.address, port) = (address, 53)
-        } else if let endpoint = Endpoint(argument: argument) {
-            (address, port) = (endpoint.address, endpoint.port)
-        } else {
-            return nil
-        }
+        guard let endpoint = Endpoint(argument: argument, usualPort: 53) else { return nil }
+        self.endpoint = endpoint
     }
 
-    var description: String { port == 53 ? "\(address)" : "\(address) port \(port)" }
+    var description: String { "\(endpoint)" }
 
     /// What it says of a zone. Blocks the thread.
     func delegation(of apex: DomainName) throws(DelegationFault) -> Delegation {
-        try Delegation.asked(of: apex, at: address, port: port)
+        try Delegation.asked(of: apex, at: endpoint.address, port: endpoint.port)
     }
 
     /// Holds what it says against what it ought to say, and prints how it differs.

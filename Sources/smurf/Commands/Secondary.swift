@@ -26,8 +26,7 @@ struct Secondary: ExpressibleByArgument, Sendable {
             notified = nil
             return
         }
-        let endpoint = IPAddress(place).map { Endpoint(address: $0, port: 53) }
-        guard let endpoint = endpoint ?? Endpoint(argument: place),
+        guard let endpoint = Endpoint(argument: place, usualPort: 53),
             let network = Network(endpoint.address.description)
         else { return nil }
         self.network = network

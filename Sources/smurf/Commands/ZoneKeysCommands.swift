@@ -48,7 +48,14 @@ struct ZoneDSCommand: AsyncParsableCommand {
         guard !view.ds.isEmpty else {
             throw Report.failure("\(view.zone) is not signed: start serve with --dnssec")
         }
-        for ds in view.ds { print("\(view.zone). IN DS \(ds)") }
+        view.printDelegationSigners()
+    }
+}
+
+extension Smurffarm_V1_KeysView {
+    /// DS records as lines of the parent's zone file.
+    fileprivate func printDelegationSigners() {
+        for record in ds { print("\(zone). IN DS \(record)") }
     }
 }
 
@@ -65,7 +72,7 @@ struct ZoneDelegationCommand: AsyncParsableCommand {
         let view = try await control.ask { try await $0.keys(.init()) }
         for server in view.nameServers { print("\(view.zone). IN NS \(server).") }
         for glue in view.glue { print(glue) }
-        for ds in view.ds { print("\(view.zone). IN DS \(ds)") }
+        view.printDelegationSigners()
     }
 }
 

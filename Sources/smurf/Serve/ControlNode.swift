@@ -120,7 +120,7 @@ final class ControlNode: Sendable {
             services: [
                 ControlProvider(
                     scheduler: scheduler, board: board, deliveries: deliveries,
-                    zone: ZoneDesk(nameServer: nameServer))
+                    zone: ZoneDesk(nameServer: nameServer, logger: logger))
             ])
     }
 

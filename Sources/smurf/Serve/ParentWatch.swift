@@ -30,7 +30,7 @@ struct ParentWatch: Sendable {
     }
 
     private var waiting: ZoneKey? {
-        nameServer.entryPoints.last { $0.announced != nil && $0.delegated == nil }?.key
+        nameServer.keys.last(where: \.awaitsDelegation)?.key
     }
 
     private func isKnown(_ key: ZoneKey) throws -> Bool {

@@ -3,6 +3,7 @@ import AuthDNSCore
 import FarmProtocol
 import Foundation
 import GRPCCore
+import Logging
 import SwiftProtobuf
 import ZoneFile
 
@@ -10,6 +11,7 @@ import ZoneFile
 /// are wanted for a while.
 struct ZoneDesk: Sendable {
     let nameServer: NameServer
+    let logger: Logger
 
     func keys(_ request: Smurffarm_V1_KeysRequest) async throws -> Smurffarm_V1_KeysView {
         var said = ""
@@ -29,12 +31,13 @@ struct ZoneDesk: Sendable {
         } catch let error as NameServerError {
             throw RPCError(code: .failedPrecondition, message: error.description)
         }
+        if !said.isEmpty { logger.notice("\(request.operator): \(said)") }
         return view(said)
     }
 
     private func view(_ said: String) -> Smurffarm_V1_KeysView {
         let delegation = Delegation(
-            of: nameServer.image, entryPoints: nameServer.entryPoints.map(\.key))
+            of: nameServer.image, entryPoints: nameServer.entryPoints)
         return .with {
             $0.zone = delegation.apex.description
             $0.said = said

@@ -54,7 +54,10 @@ public struct KeyRoll {
 
     @discardableResult
     private mutating func publishNew(entry: Bool) -> Int {
-        var key = TimedKey(draw(entry), created: now)
+        var drawn = draw(entry)
+        // Files and signatures know keys by tag: one that another has by chance is drawn again.
+        while keys.contains(where: { $0.key.tag == drawn.tag }) { drawn = draw(entry) }
+        var key = TimedKey(drawn, created: now)
         key.published = now
         keys.append(key)
         wait(until: now + policy.propagation + UInt64(policy.keyTTL))

@@ -22,6 +22,9 @@ public struct SigningKeys: Hashable, Sendable {
         self.ttl = ttl
     }
 
+    /// What the parent should point at now or, before it was ever asked, will be asked to.
+    public var entryPoints: [ZoneKey] { announced ?? keySigners }
+
     func records(at apex: DomainName) -> [ResourceRecord] {
         var records = published.map {
             ResourceRecord(owner: apex, type: .dnskey, ttl: ttl, data: $0.publicData)

@@ -26,6 +26,9 @@ public struct TimedKey: Hashable, Sendable {
     /// Signs what it is for.
     public var isActive: Bool { isPublished && activated != nil && retired == nil }
 
+    /// The parent was asked to point at it, and is not known to.
+    public var awaitsDelegation: Bool { isPublished && announced != nil && delegated == nil }
+
     /// What people call its state.
     public var state: String {
         if removed != nil { return "removed" }
