@@ -161,6 +161,8 @@ import ZoneFile
         }
         client.send(Array(query.dropFirst(20)))
         #expect(client.receive() == nil)
+        #expect(server.counters.connections.endedIdle == 1)
+        #expect(server.counters.connections.endedSlow == 0)
     }
 
     @Test func restartServesWhatWasServedBefore() throws {

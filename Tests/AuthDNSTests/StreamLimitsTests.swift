@@ -74,6 +74,20 @@ import ZoneFile
         #expect(idle.receive() == nil && half.receive() == nil)
     }
 
+    /// Who asks and asks without reading is hung up on, and counted as slow.
+    @Test func whoNeverReadsIsDropped() throws {
+        let server = try server()
+        defer { server.stop() }
+        let port = try #require(server.endpoints.first).port
+        let client = try #require(LoopbackClient(port: port, stream: true, receiveBuffer: 4096))
+        let queries = Array(
+            repeatElement(Question.framed(Question.bytes("out.f.test", 1)), count: 100).joined())
+        // Beside what the server keeps, the system keeps some MiB for the client.
+        for _ in 0..<5_000 where server.counters.connections.endedSlow == 0 { client.send(queries) }
+        #expect(server.counters.connections.endedSlow == 1)
+        #expect(server.counters.connections.endedIdle == 0)
+    }
+
     private static let policy = """
         version: 1
         zone: f.test

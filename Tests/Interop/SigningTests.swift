@@ -43,6 +43,8 @@ extension InteropTests {
             #expect(bind.status == 0, "\(when): \(bind.output)\(bind.errors)")
             let check = try await run(["named-checkzone", "smurf.example.test", zone])
             #expect(check.status == 0, "\(when): \(check.output)")
+            let knot = try await run(["kzonecheck", "-d", "on", "-o", "smurf.example.test", zone])
+            #expect(knot.status == 0, "\(when): \(knot.output)\(knot.errors)")
         }
 
         @Test(

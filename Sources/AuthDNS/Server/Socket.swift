@@ -23,8 +23,12 @@ struct Socket: ~Copyable {
         if kind == .datagram {
             set(SOL_SOCKET, SO_RCVBUF, 4 << 20)
             set(SOL_SOCKET, SO_SNDBUF, 4 << 20)
-            // Answers are at most 1,232 octets; never fragment them (RFC 9715).
-            if family == AF_INET { set(Int32(IPPROTO_IP), IP_MTU_DISCOVER, 5) }
+            // Answers are at most 1,232 octets, which every path takes whole: a forged "packet too big"
+            // must not make fragments of them (RFC 9715). 5 is IP_PMTUDISC_OMIT in both families.
+            switch address {
+            case .v4: set(Int32(IPPROTO_IP), IP_MTU_DISCOVER, 5)
+            case .v6: set(Int32(IPPROTO_IPV6), IPV6_MTU_DISCOVER, 5)
+            }
         }
         let handle = descriptor
         let bound = unsafe Socket.withSocketAddress(address, port) { name, length in

@@ -61,7 +61,10 @@ final class StreamWorker: @unchecked Sendable {
             if now > lastSweep {
                 lastSweep = now
                 for (descriptor, connection) in connections
-                where now - connection.lastActive > limits.idleSeconds { drop(descriptor) }
+                where now - connection.lastActive > limits.idleSeconds {
+                    counters.add(connection.unsent.isEmpty ? .connectionsIdle : .connectionsSlow)
+                    drop(descriptor)
+                }
             }
         }
         view.refresh(published)
@@ -180,7 +183,10 @@ final class StreamWorker: @unchecked Sendable {
                 connection.continueTransfer(unixTime: UInt64(Clock.unixSeconds()))
             } else if let query = connection.nextQuery() {
                 answer(query, view, &connection)
-                guard connection.unsent.count < StreamConnection.mostUnsent else { return false }
+                guard connection.unsent.count < StreamConnection.mostUnsent else {
+                    counters.add(.connectionsSlow)
+                    return false
+                }
             } else {
                 return true
             }
