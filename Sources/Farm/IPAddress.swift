@@ -47,6 +47,9 @@ public enum IPAddress: Hashable, Sendable, Comparable {
         }
     }
 
+    /// Whether it stands for every address of a machine (0.0.0.0, ::).
+    public var isUnspecified: Bool { self == .v4(0) || self == .v6(high: 0, low: 0) }
+
     /// IPv4 before IPv6, then by value.
     public static func < (left: IPAddress, right: IPAddress) -> Bool {
         switch (left, right) {

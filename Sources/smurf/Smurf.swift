@@ -2,7 +2,6 @@ import ArgumentParser
 
 /// The one executable: a control node (`serve`), a machine of the farm (`agent`), and the operator's
 /// tools that ask a control node over its unix socket. It holds no logic of the three subsystems.
-@main
 struct Smurf: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "smurf",

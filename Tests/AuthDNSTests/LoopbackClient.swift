@@ -1,14 +1,16 @@
 import Glibc
 
-/// A resolver's sockets, as plain as they can be: one connected socket to a server on 127.0.0.1.
+/// A resolver's sockets, as plain as they can be: one connected socket to a server on 127.0.0.0/8,
+/// which hears nobody but the address it asked.
 final class LoopbackClient {
     private let descriptor: Int32
     private let isStream: Bool
 
     /// - Parameters:
-    ///   - port: on 127.0.0.1.
+    ///   - port: of the server.
+    ///   - host: the last octet of its address, 127.0.0.host.
     ///   - receiveBuffer: octets that wait in the kernel, so that a client can be slow; nil for many.
-    init?(port: UInt16, stream: Bool, receiveBuffer: Int32? = nil) {
+    init?(port: UInt16, host: UInt8 = 1, stream: Bool, receiveBuffer: Int32? = nil) {
         isStream = stream
         let type = stream ? SOCK_STREAM : SOCK_DGRAM
         descriptor = socket(AF_INET, Int32(type.rawValue), 0)
@@ -23,7 +25,7 @@ final class LoopbackClient {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        address.sin_addr.s_addr = (0x7F00_0000 | UInt32(host)).bigEndian
         let status = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))

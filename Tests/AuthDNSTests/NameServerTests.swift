@@ -235,6 +235,25 @@ import ZoneFile
         #expect(error?.description.contains("127.0.0.1 port \(port)") == true)
     }
 
+    /// Bound to the wildcard it answers from the address that was asked: the client hears no other.
+    @Test(arguments: [false, true]) func answersLeaveFromTheAskedAddress(_ stream: Bool) throws {
+        let server = try NameServer(
+            configuration: NameServerConfiguration(
+                listen: [(.v4(0), 0), (.v6(high: 0, low: 0), 0)], stateDirectory: directory.path),
+            zone: zone(), logger: Logger(label: "test"))
+        server.start()
+        defer { server.stop() }
+        let port = try #require(server.endpoints.first).port
+        for host: UInt8 in [1, 5, 77, 5] {
+            let client = try #require(LoopbackClient(port: port, host: host, stream: stream))
+            for id: UInt16 in 1...40 {
+                let query = Question.bytes("ns1.f.test", 1, id: id)
+                client.send(stream ? Question.framed(query) : query)
+            }
+            for _ in 1...40 { #expect(try answers(client.receive()) == 1) }
+        }
+    }
+
     @Test func reloadChangesTheStaticPartOnly() throws {
         let server = try server()
         defer { server.stop() }

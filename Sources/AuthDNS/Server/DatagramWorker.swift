@@ -25,12 +25,19 @@ import Synchronization
     private let incoming: UnsafeMutablePointer<mmsghdr>
     private let outgoing: UnsafeMutablePointer<mmsghdr>
     private let vectors: UnsafeMutablePointer<iovec>
+    /// Of a socket that is bound to the wildcard.
+    private let asked: AskedAddresses?
 
     /// - Parameters:
     ///   - socket: stays the caller's to close, after `run` has returned.
+    ///   - isWildcard: whether it was bound to all addresses of its family.
     ///   - limit: nil for none.
-    init(socket: Int32, published: PublishedImage, stopping: StopFlag, limit: RateLimit?) {
+    init(
+        socket: Int32, isWildcard: Bool, published: PublishedImage, stopping: StopFlag,
+        limit: RateLimit?
+    ) {
         self.socket = socket
+        asked = isWildcard ? AskedAddresses(count: DatagramWorker.batch) : nil
         limiter = limit.map { RateLimiter($0, seed: .random(in: 0...UInt64.max)) }
         self.published = published
         self.stopping = stopping
@@ -80,6 +87,7 @@ import Synchronization
             for index in 0..<DatagramWorker.batch {
                 unsafe incoming[index].msg_hdr.msg_namelen =
                     socklen_t(MemoryLayout<sockaddr_storage>.size)
+                unsafe asked?.prepare(&incoming[index].msg_hdr, index)
             }
             let received = unsafe recvmmsg(
                 socket, incoming, UInt32(DatagramWorker.batch), Int32(MSG_WAITFORONE), nil)
@@ -119,6 +127,7 @@ import Synchronization
                 iov_base: start, iov_len: outcome.length)
             unsafe outgoing[ready].msg_hdr.msg_name = incoming[index].msg_hdr.msg_name
             unsafe outgoing[ready].msg_hdr.msg_namelen = incoming[index].msg_hdr.msg_namelen
+            unsafe asked?.answer(incoming[index].msg_hdr, with: &outgoing[ready].msg_hdr)
             ready += 1
         }
         return ready

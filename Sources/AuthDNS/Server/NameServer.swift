@@ -15,7 +15,7 @@ public final class NameServer: Sendable {
     private let store: ImageStore
     private let published: PublishedImage
     private let stopping = StopFlag()
-    private let sockets: [BoundSocket]
+    private let sockets: BoundSockets
     private let datagramWorkers: [DatagramWorker]
     private let streamWorker: StreamWorker
     private let notifyWorker: NotifyWorker
@@ -23,11 +23,14 @@ public final class NameServer: Sendable {
     let source: Mutex<ZoneSource>
     private let window: Mutex<ChangeWindow>
 
-    /// Binds every address and loads the saved image; nothing is answered before `start`.
-    /// - Parameter zone: the static part; it replaces that of the saved image at the first publication.
+    /// Loads the saved image; nothing is answered before `start`.
+    /// - Parameters:
+    ///   - zone: the static part; it replaces that of the saved image at the first publication.
+    ///   - bound: where to answer; nil binds what the configuration says.
     /// - Throws: when an address cannot be had, or the state directory cannot be read or written.
     public init(
-        configuration: NameServerConfiguration, zone: StaticZone, logger: Logger
+        configuration: NameServerConfiguration, zone: StaticZone, logger: Logger,
+        on bound: BoundSockets? = nil
     ) throws(NameServerError) {
         self.configuration = configuration
         self.logger = logger
@@ -38,15 +41,15 @@ public final class NameServer: Sendable {
             image, first.history, configuration.peers,
             try NameServer.answerSettings(configuration))
         source = Mutex(first)
-        sockets = try NameServer.bind(configuration)
+        if let bound { sockets = bound } else { sockets = try BoundSockets(configuration) }
         let (published, stopping) = (published, stopping)
-        datagramWorkers = sockets.filter { $0.kind == .datagram }.map {
+        datagramWorkers = sockets.all.filter { $0.kind == .datagram }.map {
             DatagramWorker(
-                socket: $0.socket.descriptor, published: published, stopping: stopping,
-                limit: configuration.settings.rateLimit)
+                socket: $0.socket.descriptor, isWildcard: $0.address.isUnspecified,
+                published: published, stopping: stopping, limit: configuration.settings.rateLimit)
         }
         streamWorker = StreamWorker(
-            listeners: sockets.filter { $0.kind == .stream }.map { $0.socket.descriptor },
+            listeners: sockets.all.filter { $0.kind == .stream }.map { $0.socket.descriptor },
             published: published, stopping: stopping, configuration: configuration)
         let keys = configuration.peers.keys
         notifyWorker = NotifyWorker(
@@ -280,58 +283,7 @@ public final class NameServer: Sendable {
     }
 
     /// Addresses and ports that are answered on, as bound.
-    public var endpoints: [(address: IPAddress, port: UInt16)] {
-        sockets.filter { $0.kind == .stream }.map { ($0.address, $0.socket.port) }
-    }
-
-    private static func bind(
-        _ configuration: NameServerConfiguration
-    ) throws(NameServerError) -> [BoundSocket] {
-        var sockets: [BoundSocket] = []
-        for (address, port) in configuration.listen {
-            guard !address.octets.allSatisfy({ $0 == 0 }) else {
-                throw NameServerError(
-                    "cannot listen on \(address): list each address, so that answers leave from it")
-            }
-            sockets += try bind(address, port, workers: configuration.workers)
-        }
-        return sockets
-    }
-
-    /// One listener and its datagram sockets, on one port. A free port for TCP may be taken for UDP: then
-    /// another is tried.
-    private static func bind(
-        _ address: IPAddress, _ port: UInt16, workers: Int
-    ) throws(NameServerError) -> [BoundSocket] {
-        var attempts = port == 0 ? 20 : 1
-        while true {
-            attempts -= 1
-            let stream = BoundSocket(.stream, address, try Socket(.stream, address, port))
-            do throws(NameServerError) {
-                var sockets = [stream]
-                for _ in 0..<workers {
-                    let socket = try Socket(.datagram, address, stream.socket.port)
-                    sockets.append(BoundSocket(.datagram, address, socket))
-                }
-                return sockets
-            } catch {
-                if attempts == 0 { throw error }
-            }
-        }
-    }
-}
-
-/// A socket that lives as long as its server.
-private final class BoundSocket: Sendable {
-    let kind: Socket.Kind
-    let address: IPAddress
-    let socket: Socket
-
-    init(_ kind: Socket.Kind, _ address: IPAddress, _ socket: consuming Socket) {
-        self.kind = kind
-        self.address = address
-        self.socket = socket
-    }
+    public var endpoints: [(address: IPAddress, port: UInt16)] { sockets.endpoints }
 }
 
 /// A plain thread, perhaps kept on one core, that can be waited for.

@@ -3,8 +3,8 @@ public import Farm
 
 /// How a name server is set up: one frozen value, read once.
 public struct NameServerConfiguration: Sendable {
-    /// Concrete addresses, never the wildcard: so the answer leaves from the asked address. Port 0
-    /// takes a free one.
+    /// Addresses of this machine, or the wildcard of a family: answers leave from the address that was asked.
+    /// Port 0 takes a free one.
     public var listen: [(address: IPAddress, port: UInt16)]
     /// UDP threads per address, 1…64.
     public var workers: Int

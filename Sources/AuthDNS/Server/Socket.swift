@@ -30,6 +30,13 @@ struct Socket: ~Copyable {
             case .v6: set(Int32(IPPROTO_IPV6), IPV6_MTU_DISCOVER, 5)
             }
         }
+        if kind == .datagram, address.isUnspecified {
+            // For `AskedAddresses`.
+            switch address {
+            case .v4: set(Int32(IPPROTO_IP), IP_PKTINFO, 1)
+            case .v6: set(Int32(IPPROTO_IPV6), IPV6_RECVPKTINFO, 1)
+            }
+        }
         let handle = descriptor
         let bound = unsafe Socket.withSocketAddress(address, port) { name, length in
             unsafe bind(handle, __CONST_SOCKADDR_ARG(__sockaddr__: name), length)

@@ -30,6 +30,12 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Address and port for agents; loopback unless --tls-… is given.")
     var agents: Endpoint = Endpoint.loopback(port: 5380)
     @Option(help: "UDP threads per address; by default one per core.") var workers: Int?
+    @Option(
+        help: """
+            The account to run as once the DNS ports are bound; the data directory becomes its own. It must be \
+            able to read policy, zone and TLS files.
+            """)
+    var user: String?
     @Option(help: "The port on which agents in the smtp-out role take rows.")
     var feedPort: UInt16 = 7001
     @Option(
@@ -65,7 +71,18 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
-    func run() async throws {
+    func run() async throws { try await run(on: try prepare()) }
+
+    /// What a control node is made of: input that was checked, and sockets that are bound.
+    struct Ground: Sendable {
+        var sources: FarmSources
+        var names: NameServerConfiguration
+        var sockets: BoundSockets
+    }
+
+    /// Checks all input, binds the DNS sockets, and then becomes the account of `--user`. To be called while the
+    /// process has one thread, the main one, which would else stay root's.
+    func prepare() throws -> Ground {
         let sources = try FarmSources(policy: policy, zone: zone)
         var names = NameServerConfiguration(
             listen: dns.map { ($0.address, $0.port) }, stateDirectory: data,
@@ -74,11 +91,24 @@ struct ServeCommand: AsyncParsableCommand {
         try nameServer.addSecondaries(to: &names)
         names.signing = signing.signing(in: data)
         try DataDirectory.prepare(data)
+        do {
+            let account = try user.map { try Privileges(of: $0) }
+            let sockets = try BoundSockets(names)
+            try account?.own(data)
+            try account?.take(toRead: [policy, zone])
+            return Ground(sources: sources, names: names, sockets: sockets)
+        } catch {
+            throw Report.failure("\(error)")
+        }
+    }
+
+    /// Serves until a signal ends it.
+    func run(on ground: Ground) async throws {
         let node: ControlNode
         do {
             node = try ControlNode(
-                sources: sources, dataDirectory: data,
-                dns: names, parents: signing.parent, agents: agents,
+                sources: ground.sources, dataDirectory: data,
+                dns: ground.names, on: ground.sockets, parents: signing.parent, agents: agents,
                 deliveries: Deliveries.Options(
                     feedPort: feedPort, unsubscribeBase: unsubscribeBase,
                     leaseTime: .seconds(lease.seconds), resolver: resolver, tokenDays: tokenDays),

@@ -26,10 +26,12 @@ final class ControlNode: Sendable {
     private let lock: DataDirectoryLock
     private let logger: Logger
 
-    /// Binds the name server's sockets and opens the store.
-    /// - Throws: when an address or the data directory cannot be had.
+    /// Opens the store.
+    /// - Parameter sockets: where to answer DNS.
+    /// - Throws: when the data directory cannot be had.
     init(
         sources: FarmSources, dataDirectory: String, dns: NameServerConfiguration,
+        on sockets: BoundSockets,
         parents: [ParentServer], agents: Endpoint, deliveries options: Deliveries.Options,
         identity: MachineIdentity,
         logger: Logger
@@ -40,7 +42,8 @@ final class ControlNode: Sendable {
         self.agents = agents
         certificate = identity.certificate
         self.logger = logger
-        nameServer = try NameServer(configuration: dns, zone: sources.zone, logger: logger)
+        nameServer = try NameServer(
+            configuration: dns, zone: sources.zone, logger: logger, on: sockets)
         parentWatch = ParentWatch(servers: parents, nameServer: nameServer, logger: logger)
         scheduler = try RoleSchedulerService(
             policy: sources.policy, dataDirectory: dataDirectory, logger: logger)
@@ -49,7 +52,7 @@ final class ControlNode: Sendable {
         }
         deliveries = try Deliveries(
             options, policy: sources.policy, dataDirectory: dataDirectory,
-            nameServer: Endpoint(address: own.address, port: own.port),
+            nameServer: Endpoint(address: own.address.reachable, port: own.port),
             certificate: identity.certificate, logger: logger)
     }
 
@@ -182,6 +185,14 @@ final class ControlNode: Sendable {
         } catch {
             logger.error("policy and zone stay as they were: \(error)")
         }
+    }
+}
+
+extension IPAddress {
+    /// Where a program on this machine finds what is bound to this address.
+    fileprivate var reachable: IPAddress {
+        guard isUnspecified else { return self }
+        return octets.count == 4 ? .v4(0x7F00_0001) : .v6(high: 0, low: 1)
     }
 }
 

@@ -49,4 +49,5 @@ enum DataDirectory {
     }
 }
 
-private func reason(_ number: Int32) -> String { unsafe String(cString: strerror(number)) }
+/// What the C library calls an error number.
+func reason(_ number: Int32) -> String { unsafe String(cString: strerror(number)) }
