@@ -10,13 +10,15 @@ public final class BoundSockets: Sendable {
     /// Binds every address, in the order given.
     /// - Parameter configuration: its `listen` and `workers` are read.
     /// - Throws: naming the address that cannot be had; nothing stays bound then.
-    public init(_ configuration: NameServerConfiguration) throws(NameServerError) {
+    public convenience init(_ configuration: NameServerConfiguration) throws(NameServerError) {
         var sockets: [BoundSocket] = []
         for (address, port) in configuration.listen {
             sockets += try BoundSockets.bind(address, port, workers: configuration.workers)
         }
-        all = sockets
+        self.init(sockets)
     }
+
+    init(_ sockets: [BoundSocket]) { all = sockets }
 
     /// Addresses and ports, as bound.
     public var endpoints: [(address: IPAddress, port: UInt16)] {
@@ -25,7 +27,7 @@ public final class BoundSockets: Sendable {
 
     /// One listener and its datagram sockets, on one port. A free port for TCP may be taken for UDP: then
     /// another is tried.
-    private static func bind(
+    static func bind(
         _ address: IPAddress, _ port: UInt16, workers: Int
     ) throws(NameServerError) -> [BoundSocket] {
         var attempts = port == 0 ? 20 : 1

@@ -22,6 +22,8 @@ public final class NameServer: Sendable {
     private let threads = Mutex<[WorkerThread]>([])
     let source: Mutex<ZoneSource>
     private let window: Mutex<ChangeWindow>
+    /// Whether another process may write what this one has on disk.
+    private let isPaused = Atomic<Bool>(false)
 
     /// Loads the saved image; nothing is answered before `start`.
     /// - Parameters:
@@ -149,8 +151,9 @@ public final class NameServer: Sendable {
         }
     }
 
-    /// Begins to answer.
+    /// Begins to answer, once.
     public func start() {
+        guard threads.withLock({ $0.isEmpty }) else { return }
         let cores = max(ProcessInfo.processInfo.activeProcessorCount, 1)
         var started = datagramWorkers.enumerated().map { index, worker in
             WorkerThread(core: datagramWorkers.count >= cores ? index % cores : nil) {
@@ -169,8 +172,30 @@ public final class NameServer: Sendable {
         threads.withLock { $0 = started }
     }
 
-    /// Ends every thread. TCP clients get the answers they are owed; blocks for at most three seconds.
-    public func stop() {
+    /// Goes on answering and changes nothing any more: another process is about to take over what is on disk. A
+    /// change that is under way is finished first.
+    public func pause() {
+        isPaused.store(true, ordering: .relaxed)
+        source.withLock { _ in }
+    }
+
+    /// Takes changes again: nobody took over. Serials go on behind those that the other process may have written.
+    public func resume() {
+        let saved = try? store.load()?.serial
+        source.withLock { if let saved { $0.skip(to: saved) } }
+        isPaused.store(false, ordering: .relaxed)
+    }
+
+    /// Passes the sockets to a process that is to replace this one, and goes on answering.
+    /// - Throws: when it is gone.
+    public func pass(over channel: HandoverChannel) throws(NameServerError) {
+        try sockets.pass(over: channel)
+    }
+
+    /// Ends every thread. TCP clients get the answers they are owed; blocks for at most three seconds, and for
+    /// `lingering` longer while TCP clients go on asking.
+    public func stop(lingering: Duration = .zero) {
+        streamWorker.linger(lingering)
         stopping.set()
         for thread in threads.withLock({ $0 }) { thread.join() }
     }
@@ -214,6 +239,9 @@ public final class NameServer: Sendable {
         let result: Result<UInt32, NameServerError> = source.withLock { source in
             var next = source
             do {
+                if isPaused.load(ordering: .relaxed) {
+                    throw NameServerError("this server is being replaced")
+                }
                 try change(&next)
                 if let image = try next.image(
                     unixTime: Clock.unixTime(), after: published.current)
@@ -246,7 +274,9 @@ public final class NameServer: Sendable {
         while !stopping.isSet {
             Thread.sleep(forTimeInterval: 0.25)
             let now = Clock.unixTime()
-            guard now >= max(source.withLock { $0.nextDue ?? .max }, pause) else { continue }
+            guard !isPaused.load(ordering: .relaxed),
+                now >= max(source.withLock { $0.nextDue ?? .max }, pause)
+            else { continue }
             do throws(NameServerError) {
                 try rebuild { _ in }
             } catch {

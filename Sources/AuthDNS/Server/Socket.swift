@@ -47,6 +47,9 @@ struct Socket: ~Copyable {
         }
     }
 
+    /// - Parameter descriptor: of a socket that another process bound.
+    init(adopting descriptor: Int32) { self.descriptor = descriptor }
+
     deinit { close(descriptor) }
 
     /// The port that was bound.

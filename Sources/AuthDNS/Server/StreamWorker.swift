@@ -2,6 +2,7 @@ import AuthDNSCore
 import CEpoll
 import Farm
 import Glibc
+import Synchronization
 
 /// The TCP thread (RFC 7766): any number of queries per connection, pipelined; the answers of one read
 /// leave in one write. Idle and slow connections are closed, and nobody may hold more than a share.
@@ -21,6 +22,10 @@ final class StreamWorker: @unchecked Sendable {
     private var isDraining = false
     /// How long a stop waits for clients that take their answers slowly, in milliseconds.
     private static let longestDrain = 2_000
+    /// How long a stop goes on serving who is connected, in milliseconds.
+    private let lingering = Atomic<Int>(0)
+    /// A connection that is silent for so many seconds while the server lingers is closed.
+    private static let silence = 2
 
     init(
         listeners: [Int32], published: PublishedImage, stopping: StopFlag,
@@ -35,6 +40,11 @@ final class StreamWorker: @unchecked Sendable {
         )
     }
 
+    /// Says how long whoever is connected is served after `stopping` is set, while nobody new is taken.
+    func linger(_ time: Duration) {
+        lingering.store(Int(time.inSeconds * 1000), ordering: .relaxed)
+    }
+
     /// Serves until `stopping` is set.
     func run() {
         let poll = epoll_create1(Int32(SOCK_CLOEXEC.rawValue))
@@ -45,36 +55,52 @@ final class StreamWorker: @unchecked Sendable {
         var events = unsafe [epoll_event](repeating: epoll_event(), count: 64)
         var lastSweep = seconds()
         while !stopping.isSet {
-            let count = unsafe epoll_wait(poll, &events, 64, 250)
-            view.refresh(published)
+            unsafe turn(poll, &events, &view)
             resumeAccepting(poll)
-            for index in 0..<max(Int(count), 0) {
-                let event = unsafe events[index]
-                let descriptor = unsafe event.data.fd
-                if listeners.contains(descriptor) {
-                    accept(descriptor, poll)
-                } else {
-                    serve(descriptor, poll, unsafe event.events, view)
-                }
-            }
             let now = seconds()
             if now > lastSweep {
                 lastSweep = now
-                for (descriptor, connection) in connections
-                where now - connection.lastActive > limits.idleSeconds {
-                    counters.add(connection.unsent.isEmpty ? .connectionsIdle : .connectionsSlow)
-                    drop(descriptor)
-                }
+                sweep(now, limits.idleSeconds)
             }
+        }
+        for listener in listeners { watch(poll, listener, EPOLL_CTL_DEL, 0) }
+        let deadline = milliseconds() + lingering.load(ordering: .relaxed)
+        while !connections.isEmpty, milliseconds() < deadline {
+            unsafe turn(poll, &events, &view)
+            sweep(seconds(), StreamWorker.silence)
         }
         view.refresh(published)
         drain(poll, view)
         for descriptor in Array(connections.keys) { drop(descriptor) }
     }
 
+    /// Waits for a while, and serves who has asked or comes.
+    private func turn(
+        _ poll: Int32, _ events: inout [epoll_event], _ view: inout PublishedImage.View
+    ) {
+        let count = unsafe epoll_wait(poll, &events, 64, 250)
+        view.refresh(published)
+        for index in 0..<max(Int(count), 0) {
+            let event = unsafe events[index]
+            let descriptor = unsafe event.data.fd
+            if listeners.contains(descriptor) {
+                accept(descriptor, poll)
+            } else {
+                serve(descriptor, poll, unsafe event.events, view)
+            }
+        }
+    }
+
+    /// Closes what was silent for too long.
+    private func sweep(_ now: Int, _ longest: Int) {
+        for (descriptor, connection) in connections where now - connection.lastActive > longest {
+            counters.add(connection.unsent.isEmpty ? .connectionsIdle : .connectionsSlow)
+            drop(descriptor)
+        }
+    }
+
     /// Answers what has arrived, sends what is owed and hangs up; nobody can make it last.
     private func drain(_ poll: Int32, _ view: PublishedImage.View) {
-        for listener in listeners { watch(poll, listener, EPOLL_CTL_DEL, 0) }
         isDraining = true
         // A close before everything is read would reset the connection and lose answers on the way.
         for descriptor in Array(connections.keys) {

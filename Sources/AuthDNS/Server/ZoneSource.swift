@@ -56,6 +56,11 @@ struct ZoneSource {
         }
     }
 
+    /// Goes on behind `serial` if that is newer: another process has published it.
+    mutating func skip(to serial: UInt32) {
+        if Serial.isNewer(serial, than: self.serial) { self.serial = serial }
+    }
+
     mutating func change<Result>(_ body: (inout Challenges) -> Result) -> Result {
         body(&challenges)
     }

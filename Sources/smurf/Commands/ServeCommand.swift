@@ -4,6 +4,7 @@ import AuthDNSCore
 import DeliveryCore
 import Farm
 import Foundation
+import Logging
 import RoleScheduler
 import RoleSchedulerCore
 import ZoneFile
@@ -49,6 +50,12 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(
         help: "The resolver to ask for the farm's names; by default this node's own name server.")
     var resolver: Endpoint?
+    @Flag(
+        help: """
+            Take over from the control node that works in the same data directory: its DNS sockets are passed on, \
+            so that no query is lost. When none runs, this one just starts.
+            """)
+    var replace = false
     @OptionGroup var nameServer: NameServerOptions
     @OptionGroup(title: "DNSSEC") var signing: SigningOptions
     @OptionGroup var identity: MachineIdentity
@@ -78,6 +85,8 @@ struct ServeCommand: AsyncParsableCommand {
         var sources: FarmSources
         var names: NameServerConfiguration
         var sockets: BoundSockets
+        /// To the running control node that waits to be replaced.
+        var predecessor: HandoverChannel?
     }
 
     /// Checks all input, binds the DNS sockets, and then becomes the account of `--user`. To be called while the
@@ -93,30 +102,63 @@ struct ServeCommand: AsyncParsableCommand {
         try DataDirectory.prepare(data)
         do {
             let account = try user.map { try Privileges(of: $0) }
-            let sockets = try BoundSockets(names)
+            let predecessor =
+                replace
+                ? try HandoverChannel(connectingTo: ControlNode.handover(in: data)) : nil
+            let sockets =
+                if let predecessor {
+                    try BoundSockets(names, passedOver: predecessor)
+                } else {
+                    try BoundSockets(names)
+                }
             try account?.own(data)
             try account?.take(toRead: [policy, zone])
-            return Ground(sources: sources, names: names, sockets: sockets)
+            return Ground(
+                sources: sources, names: names, sockets: sockets, predecessor: predecessor)
         } catch {
             throw Report.failure("\(error)")
         }
     }
 
-    /// Serves until a signal ends it.
+    /// Serves until a signal or a successor ends it.
     func run(on ground: Ground) async throws {
-        let node: ControlNode
+        let logger = logging.logger("smurf")
+        let nameServer: NameServer
+        var node: ControlNode
         do {
-            node = try ControlNode(
-                sources: ground.sources, dataDirectory: data,
-                dns: ground.names, on: ground.sockets, parents: signing.parent, agents: agents,
-                deliveries: Deliveries.Options(
-                    feedPort: feedPort, unsubscribeBase: unsubscribeBase,
-                    leaseTime: .seconds(lease.seconds), resolver: resolver, tokenDays: tokenDays),
-                identity: identity, logger: logging.logger("smurf"))
+            try ground.predecessor.map(Succession.ask)
+            let lock = try DataDirectoryLock(data, waiting: ground.predecessor == nil ? 0 : 10)
+            nameServer = try NameServer(
+                configuration: ground.names, zone: ground.sources.zone, logger: logger,
+                on: ground.sockets)
+            node = try controlNode(ground.sources, lock, nameServer, logger)
         } catch {
             throw Report.failure("\(error)")
         }
-        try await node.run()
+        defer { nameServer.stop() }
+        while case .successor(let successor) = try await node.run(
+            isServing: { ground.predecessor.map(Succession.tell) })
+        {
+            let sources = node.sources
+            node.giveUp()
+            if await Succession.isDone(successor, of: nameServer) { return }
+            logger.error("the process that was to replace this one failed; going on")
+            node = try controlNode(
+                sources, DataDirectoryLock(data, waiting: 10), nameServer, logger)
+        }
+    }
+
+    private func controlNode(
+        _ sources: FarmSources, _ lock: DataDirectoryLock, _ nameServer: NameServer,
+        _ logger: Logger
+    ) throws -> ControlNode {
+        try ControlNode(
+            sources: sources, dataDirectory: data, lock: lock, nameServer: nameServer,
+            parents: signing.parent, agents: agents,
+            deliveries: Deliveries.Options(
+                feedPort: feedPort, unsubscribeBase: unsubscribeBase,
+                leaseTime: .seconds(lease.seconds), resolver: resolver, tokenDays: tokenDays),
+            identity: identity, logger: logger)
     }
 }
 

@@ -17,33 +17,31 @@ final class ControlNode: Sendable {
     private let nameServer: NameServer
     private let parentWatch: ParentWatch
     private let scheduler: RoleSchedulerService
-    private let sources: FarmSources
+    let sources: FarmSources
     private let dataDirectory: String
     private let agents: Endpoint
     private let deliveries: Deliveries
     private let certificate: MachineCertificate?
-    /// Held as long as the node lives.
     private let lock: DataDirectoryLock
     private let logger: Logger
 
     /// Opens the store.
-    /// - Parameter sockets: where to answer DNS.
-    /// - Throws: when the data directory cannot be had.
+    /// - Parameters:
+    ///   - lock: of the data directory.
+    ///   - nameServer: of this zone; it need not be started.
+    /// - Throws: when the store cannot be had.
     init(
-        sources: FarmSources, dataDirectory: String, dns: NameServerConfiguration,
-        on sockets: BoundSockets,
-        parents: [ParentServer], agents: Endpoint, deliveries options: Deliveries.Options,
-        identity: MachineIdentity,
-        logger: Logger
+        sources: FarmSources, dataDirectory: String, lock: DataDirectoryLock,
+        nameServer: NameServer, parents: [ParentServer], agents: Endpoint,
+        deliveries options: Deliveries.Options, identity: MachineIdentity, logger: Logger
     ) throws {
-        lock = try DataDirectoryLock(dataDirectory)
+        self.lock = lock
         self.sources = sources
         self.dataDirectory = dataDirectory
         self.agents = agents
         certificate = identity.certificate
         self.logger = logger
-        nameServer = try NameServer(
-            configuration: dns, zone: sources.zone, logger: logger, on: sockets)
+        self.nameServer = nameServer
         parentWatch = ParentWatch(servers: parents, nameServer: nameServer, logger: logger)
         scheduler = try RoleSchedulerService(
             policy: sources.policy, dataDirectory: dataDirectory, logger: logger)
@@ -56,8 +54,17 @@ final class ControlNode: Sendable {
             certificate: identity.certificate, logger: logger)
     }
 
-    /// Serves until SIGTERM or SIGINT. Nothing is answered before every listener is bound.
-    func run() async throws {
+    /// Why a node stopped.
+    enum End: Sendable {
+        /// A signal.
+        case signal
+        /// A process that is to replace this one has the sockets and waits for the rest. The name server answers.
+        case successor(HandoverChannel)
+    }
+
+    /// Serves until SIGTERM, SIGINT or a successor. Nothing is answered before every listener is bound.
+    /// - Parameter isServing: called when everything is bound and the name server answers.
+    func run(isServing: @escaping @Sendable () -> Void) async throws -> End {
         let socket = dataDirectory + "/control.sock"
         try? FileManager.default.removeItem(atPath: socket)
         defer { try? FileManager.default.removeItem(atPath: socket) }
@@ -66,37 +73,62 @@ final class ControlNode: Sendable {
             end: UnixSignalsSequence(trapping: .sigterm, .sigint),
             reload: UnixSignalsSequence(trapping: .sighup)
         )
+        let successors = try HandoverListener(at: ControlNode.handover(in: dataDirectory))
+        defer { successors.hide() }
         let servers = [
             (operatorServer(socket), "the operator's socket \(socket)"),
             (agentServer(), "agents on \(agents)"),
         ]
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            // Whatever ends first ends the node: a signal, or a fault that must not be served around.
+        return try await withThrowingTaskGroup(of: End?.self) { group in
+            // Whatever ends first ends the node: a signal, a successor, or a fault that must not be served around.
             defer { group.cancelAll() }
             do {
                 for (server, what) in servers {
-                    group.addTask { try await ControlNode.serve(server, what) }
+                    group.addTask {
+                        try await ControlNode.serve(server, what)
+                        return nil
+                    }
                     guard await ControlNode.isListening(server) else {
-                        try await group.next()
-                        return
+                        _ = try await group.next()
+                        return .signal
                     }
                 }
-                addWork(to: &group)
-                group.addTask { for await _ in signals.end { return } }
-                group.addTask { [self] in
-                    for await _ in signals.reload { await reload() }
-                }
-                defer { nameServer.stop() }
-                try await group.next()
+                addWork(to: &group, signals, successors)
+                isServing()
+                let end = try await group.next() ?? nil
+                for (server, _) in servers { server.beginGracefulShutdown() }
+                try? await Task.sleep(for: MachineSecurity.goodbye)
+                return end ?? .signal
             } catch let error as ControlNodeError {
                 throw Report.failure(error.description)
             }
-            for (server, _) in servers { server.beginGracefulShutdown() }
-            try? await Task.sleep(for: MachineSecurity.goodbye)
         }
     }
 
-    private func addWork(to group: inout ThrowingTaskGroup<Void, any Error>) {
+    /// Lets another process have the data directory; this value must not be run again.
+    func giveUp() { lock.release() }
+
+    /// Where the process that is to replace the one that works in `directory` finds it.
+    static func handover(in directory: String) -> String { directory + "/handover.sock" }
+
+    private func addWork(
+        to group: inout ThrowingTaskGroup<End?, any Error>,
+        _ signals: (end: UnixSignalsSequence, reload: UnixSignalsSequence),
+        _ successors: HandoverListener
+    ) {
+        group.addTask {
+            for await _ in signals.end { break }
+            return .signal
+        }
+        group.addTask { [self] in
+            for await _ in signals.reload { await reload() }
+            return nil
+        }
+        group.addTask { [nameServer, logger] in
+            try await Succession.await(at: successors, of: nameServer, logger).map {
+                .successor($0)
+            }
+        }
         nameServer.start()
         for endpoint in nameServer.endpoints {
             logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")
@@ -105,11 +137,18 @@ final class ControlNode: Sendable {
             try await scheduler.run { membership in
                 try await ControlNode.offPool { _ = try nameServer.publish(membership) }
             }
+            return nil
         }
         if !parentWatch.servers.isEmpty {
-            group.addTask { [parentWatch] in try await parentWatch.run() }
+            group.addTask { [parentWatch] in
+                try await parentWatch.run()
+                return nil
+            }
         }
-        group.addTask { [deliveries, scheduler] in try await deliveries.run(scheduler) }
+        group.addTask { [deliveries, scheduler] in
+            try await deliveries.run(scheduler)
+            return nil
+        }
     }
 
     private typealias Server = GRPCServer<HTTP2ServerTransport.Posix>

@@ -5,14 +5,15 @@ import Foundation
 final class DataDirectoryLock: Sendable {
     private let file: Int32
 
+    /// - Parameter seconds: how long to wait for another process to give it up.
     /// - Throws: when another process has the directory, or the lock file cannot be made.
-    init(_ directory: String) throws {
+    init(_ directory: String, waiting seconds: Double = 0) throws {
         let path = directory + "/lock"
         file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard file >= 0 else {
             throw ControlNodeError(description: "cannot make '\(path)': \(reason(errno))")
         }
-        guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+        guard DataDirectoryLock.isTaken(file, within: seconds) else {
             let text = FileManager.default.contents(atPath: path) ?? Data()
             let holder = String(decoding: text, as: UTF8.self)
                 .trimmingCharacters(in: .whitespacesAndNewlines)
@@ -28,6 +29,18 @@ final class DataDirectoryLock: Sendable {
     }
 
     deinit { close(file) }
+
+    /// Gives the directory up before the end.
+    func release() { flock(file, LOCK_UN) }
+
+    private static func isTaken(_ file: Int32, within seconds: Double) -> Bool {
+        let end = ContinuousClock.now + .seconds(seconds)
+        while flock(file, LOCK_EX | LOCK_NB) != 0 {
+            guard ContinuousClock.now < end else { return false }
+            Thread.sleep(forTimeInterval: 0.01)
+        }
+        return true
+    }
 }
 
 /// The directory for what must survive a restart.

@@ -2,7 +2,7 @@ import Glibc
 
 /// A resolver's sockets, as plain as they can be: one connected socket to a server on 127.0.0.0/8,
 /// which hears nobody but the address it asked.
-final class LoopbackClient {
+public final class LoopbackClient {
     private let descriptor: Int32
     private let isStream: Bool
 
@@ -10,7 +10,7 @@ final class LoopbackClient {
     ///   - port: of the server.
     ///   - host: the last octet of its address, 127.0.0.host.
     ///   - receiveBuffer: octets that wait in the kernel, so that a client can be slow; nil for many.
-    init?(port: UInt16, host: UInt8 = 1, stream: Bool, receiveBuffer: Int32? = nil) {
+    public init?(port: UInt16, host: UInt8 = 1, stream: Bool, receiveBuffer: Int32? = nil) {
         isStream = stream
         let type = stream ? SOCK_STREAM : SOCK_DGRAM
         descriptor = socket(AF_INET, Int32(type.rawValue), 0)
@@ -37,12 +37,12 @@ final class LoopbackClient {
     deinit { close(descriptor) }
 
     /// Sends the octets as they are.
-    func send(_ bytes: [UInt8]) {
+    public func send(_ bytes: [UInt8]) {
         _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     }
 
     /// One datagram, or one message behind its length; nil when none comes within 10 s or at the end.
-    func receive() -> [UInt8]? {
+    public func receive() -> [UInt8]? {
         guard isStream else {
             var bytes = [UInt8](repeating: 0, count: 65_535)
             let count = recv(descriptor, &bytes, bytes.count, 0)
@@ -60,9 +60,9 @@ final class LoopbackClient {
 }
 
 /// Queries in wire form.
-enum Question {
+public enum Question {
     /// - Parameter options: of an OPT record; nil for none.
-    static func bytes(
+    public static func bytes(
         _ name: String, _ type: UInt8, id: UInt16 = 1, options: [UInt8]? = nil
     ) -> [UInt8] {
         var message: [UInt8] = [UInt8(id >> 8), UInt8(id & 255), 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]
@@ -76,7 +76,7 @@ enum Question {
         return message + [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, UInt8(options.count)] + options
     }
 
-    static func framed(_ message: [UInt8]) -> [UInt8] {
+    public static func framed(_ message: [UInt8]) -> [UInt8] {
         [UInt8(message.count >> 8), UInt8(message.count & 255)] + message
     }
 }
