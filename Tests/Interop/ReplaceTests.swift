@@ -45,7 +45,7 @@ import Testing
         var node = try await farm.start()
         let askers = [false, false, false, false].map { Asker(port: farm.dnsPort, stream: $0) }
         let stream = Asker(port: farm.dnsPort, stream: true)
-        let rounds = 10
+        let rounds = 6
         for round in 1...rounds {
             let next = try Daemon(
                 "serve-\(round)", farm.arguments() + ["--replace"], directory: farm.directory)

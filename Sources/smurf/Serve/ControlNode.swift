@@ -84,8 +84,10 @@ final class ControlNode: Sendable {
             defer { group.cancelAll() }
             do {
                 for (server, what) in servers {
-                    group.addTask {
-                        try await ControlNode.serve(server, what)
+                    group.addTask { [logger] in
+                        try await BoundedEnd(name: what, logger: logger).run {
+                            try await ControlNode.serve(server, what)
+                        }
                         return nil
                     }
                     guard await ControlNode.isListening(server) else {
@@ -133,9 +135,11 @@ final class ControlNode: Sendable {
         for endpoint in nameServer.endpoints {
             logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")
         }
-        group.addTask { [scheduler, nameServer] in
-            try await scheduler.run { membership in
-                try await ControlNode.offPool { _ = try nameServer.publish(membership) }
+        group.addTask { [scheduler, nameServer, logger] in
+            try await BoundedEnd(name: "the scheduler", logger: logger).run {
+                try await scheduler.run { membership in
+                    try await ControlNode.offPool { _ = try nameServer.publish(membership) }
+                }
             }
             return nil
         }
@@ -145,8 +149,10 @@ final class ControlNode: Sendable {
                 return nil
             }
         }
-        group.addTask { [deliveries, scheduler] in
-            try await deliveries.run(scheduler)
+        group.addTask { [deliveries, scheduler, logger] in
+            try await BoundedEnd(name: "the delivery core", logger: logger).run {
+                try await deliveries.run(scheduler)
+            }
             return nil
         }
     }
