@@ -113,4 +113,15 @@ class Generator:
                     wire.insert(at, self.random.randrange(256))
                 elif at < len(wire):
                     wire[at] = self.random.randrange(256)
-            yield base._replace(wire=bytes(wire), kind="garbage")
+            yield question(base._replace(wire=bytes(wire), kind="garbage"))
+
+
+def question(query):
+    """The query with the name, type and class that its octets ask for now, as far as they can be told."""
+    wire, at = query.wire, 12
+    while at < len(wire) and 0 < wire[at] < 64:
+        at += wire[at] + 1
+    if at + 5 > len(wire) or wire[at] != 0:
+        return query
+    rtype, rclass = struct.unpack_from("!HH", wire, at + 1)
+    return query._replace(name=fold(wire[12:at + 1]), type=rtype, rclass=rclass)

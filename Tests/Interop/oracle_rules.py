@@ -1,3 +1,124 @@
+"""The differences between our replies and those of others that are legitimate, each as a narrow rule.
+
+oracle-differences.md says for each rule by name who differs, in what, and why; `oracle.py` refuses to run when the
+two lists are not the same. A rule is asked about one difference of one reply and looks at both replies.
+"""
+import pathlib
+import re
+
+import dns.name
+import dns.rdata
+
+META = {41, 128, 249, 250, 253, 254}
+TRANSFERS = {251, 252}
+EXTENDED_ERROR = 15
+ADDRESSES = {1, 28, 46}
+SECTIONS = ("answer", "authority", "additional")
+
+
 class Rules:
-    def __init__(self, origin, zone): pass
-    def explaining(self, query, who, difference, ours, theirs): return None
+    def __init__(self, origin, _zone):
+        self.apex = dns.name.from_text(origin)
+        text = (pathlib.Path(__file__).parent / "oracle-differences.md").read_text()
+        documented = re.findall(r"^## `([a-z-]+)`", text, re.MULTILINE)
+        self.rules = {name[5:].replace("_", "-"): getattr(self, name) for name in dir(self) if name.startswith("rule_")}
+        if sorted(documented) != sorted(self.rules):
+            raise SystemExit(f"oracle-differences.md explains {sorted(documented)}, the code has {sorted(self.rules)}")
+
+    def explaining(self, query, who, difference, ours, theirs):
+        """The name of the rule that explains a difference, nil when none does."""
+        for name, rule in self.rules.items():
+            if rule(query, who.split()[0], difference, ours, theirs):
+                return name
+        return None
+
+    def rule_extended_error(self, query, who, difference, ours, theirs):
+        what, left, right = difference
+        return what == "options" and set(left) ^ set(right) == {EXTENDED_ERROR}
+
+    def rule_size(self, query, who, difference, ours, theirs):
+        # Both replies are compared again by TCP, and `oracle.py` checks that ours did not fit.
+        return difference[0] == "tc" and query.kind != "garbage" and ours.tc != theirs.tc
+
+    def rule_additional(self, query, who, difference, ours, theirs):
+        what, left, right = difference
+        return (who in ("knot", "nsd") and what == "additional" and not left
+                and {record[1] for record in right} <= ADDRESSES)
+
+    def rule_any(self, query, who, difference, ours, theirs):
+        what, left, right = difference
+        owners = {record[0] for record in left | right} if what == "answer" else set()
+        return (query.type == 255 and query.rclass == 1 and what == "answer" and ours.sections[0]
+                and owners == {query.name} and ours.rcode == theirs.rcode == 0)
+
+    def rule_rrsig(self, query, who, difference, ours, theirs):
+        what, left, right = difference
+        return (query.type == 46 and what == "answer" and who in ("bind", "knot") and not right
+                and {record[1] for record in left} == {46})
+
+    def rule_alias_of_proof(self, query, who, difference, ours, theirs):
+        what = difference[0]
+        if query.type not in (46, 47) or who not in ("bind", "knot") or not ours.sections[0]:
+            return False
+        followed = any(record[1] == 5 and record[0] == query.name for record in ours.sections[0])
+        return followed and what in SECTIONS + ("rcode", "tc", "options") and theirs.rcode == 0
+
+    def rule_alias_loop(self, query, who, difference, ours, theirs):
+        what, left, right = difference
+        aliases = {record[0]: record[4] for record in theirs.sections[0] if record[1] == 5} if theirs else {}
+        if not aliases or ours.rcode or not goes_round(query.name, aliases):
+            return False
+        if what in ("rcode", "options"):
+            return who == "bind" and theirs.rcode == 2
+        # Ours ends before the wildcard's alias to itself, with the proof that goes with it.
+        return not left and what in ("answer", "authority") and {record[1] for record in right} <= {5, 46, 47}
+
+    def rule_class(self, query, who, difference, ours, theirs):
+        if query.rclass == 1 or query.kind != "odd class" or ours.rcode != 5 or any(ours.sections):
+            return False
+        if query.rclass == 255 and who in ("nsd", "knot"):
+            return theirs.rcode in (0, 3)
+        return difference[0] in ("rcode", "question", "options") and theirs.rcode in (1, 4, 5)
+
+    def rule_meta_type(self, query, who, difference, ours, theirs):
+        return (query.type in META and query.kind == "odd type" and not any(ours.sections)
+                and ours.rcode == (4 if self.is_ours(query.name) else 5))
+
+    def rule_type_zero(self, query, who, difference, ours, theirs):
+        return query.type == 0 and query.kind == "odd type" and theirs.rcode in (1, 4) and not any(theirs.sections)
+
+    def rule_transfer(self, query, who, difference, ours, theirs):
+        return (query.type in TRANSFERS and query.kind == "odd type" and ours.rcode in (1, 5, 9)
+                and not any(ours.sections) and theirs.rcode in (0, 1, 4, 5, 9))
+
+    def rule_null_octet(self, query, who, difference, ours, theirs):
+        what, left, right = difference
+        return (who == "knot" and b"\0" in query.name[:-1] and what == "authority" and left
+                and {record[1] for record in left | right} <= {46, 47}
+                and any(covers(record, query.name) for record in left if record[1] == 47)
+                and not any(covers(record, query.name) for record in right if record[1] == 47))
+
+    def rule_form(self, query, who, difference, ours, theirs):
+        """Of octets in no good form: whoever calls them an error is silent or says so without records."""
+        if query.kind != "garbage":
+            return False
+        return any(reply is None or reply.rcode not in (0, 3) for reply in (ours, theirs))
+
+    def is_ours(self, name):
+        return dns.name.from_wire(name, 0)[0].is_subdomain(self.apex)
+
+
+def goes_round(name, aliases):
+    seen = set()
+    while name in aliases and name not in seen:
+        seen.add(name)
+        name = aliases[name]
+    return name in seen
+
+
+def covers(record, name):
+    """Whether an NSEC record covers a name that does not exist, by dnspython's canonical order."""
+    first = dns.name.from_wire(record[0], 0)[0]
+    after = dns.name.from_wire(record[4], 0)[0]
+    asked = dns.name.from_wire(name, 0)[0]
+    return first < asked < after or (after <= first and first < asked)
