@@ -17,7 +17,7 @@ SECTIONS = ("answer", "authority", "additional")
 
 
 class Rules:
-    def __init__(self, origin, _zone):
+    def __init__(self, origin):
         self.apex = dns.name.from_text(origin)
         text = (pathlib.Path(__file__).parent / "oracle-differences.md").read_text()
         documented = re.findall(r"^## `([a-z-]+)`", text, re.MULTILINE)
@@ -26,7 +26,7 @@ class Rules:
             raise SystemExit(f"oracle-differences.md explains {sorted(documented)}, the code has {sorted(self.rules)}")
 
     def explaining(self, query, who, difference, ours, theirs):
-        """The name of the rule that explains a difference, nil when none does."""
+        """The name of the rule that explains a difference, None when none does."""
         for name, rule in self.rules.items():
             if rule(query, who.split()[0], difference, ours, theirs):
                 return name
@@ -58,7 +58,8 @@ class Rules:
 
     def rule_alias_of_proof(self, query, who, difference, ours, theirs):
         what = difference[0]
-        if query.type not in (46, 47) or who not in ("bind", "knot") or not ours.sections[0]:
+        unfollowed = {"bind": (46, 47), "knot": (46, 47), "nsd": (50,)}[who]
+        if query.type not in unfollowed or not ours.sections[0]:
             return False
         followed = any(record[1] == 5 and record[0] == query.name for record in ours.sections[0])
         return followed and what in SECTIONS + ("rcode", "tc", "options") and theirs.rcode == 0
@@ -73,8 +74,22 @@ class Rules:
         # Ours ends before the wildcard's alias to itself, with the proof that goes with it.
         return not left and what in ("answer", "authority") and {record[1] for record in right} <= {5, 46, 47}
 
+    def rule_checking_disabled(self, query, who, difference, ours, theirs):
+        what, left, right = difference
+        return who == "bind" and what == "bits" and query.wire[3] & 0x10 and left ^ right == 0x10
+
+    def rule_expanded_nsec(self, query, who, difference, ours, theirs):
+        what, left, right = difference
+        answered = {record[4] for record in ours.sections[0] if record[1] == 47} if ours else set()
+        return (who == "knot" and query.type == 47 and what == "authority" and not right
+                and {record[1] for record in left} <= {46, 47}
+                and {record[4] for record in left if record[1] == 47} <= answered)
+
+    def rule_chaos(self, query, who, difference, ours, theirs):
+        return who == "bind" and query.rclass == 3 and ours.rcode == 5 and difference[0] == "silence"
+
     def rule_class(self, query, who, difference, ours, theirs):
-        if query.rclass == 1 or query.kind != "odd class" or ours.rcode != 5 or any(ours.sections):
+        if theirs is None or query.rclass == 1 or query.kind != "odd class" or ours.rcode != 5 or any(ours.sections):
             return False
         if query.rclass == 255 and who in ("nsd", "knot"):
             return theirs.rcode in (0, 3)
