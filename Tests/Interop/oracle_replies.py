@@ -121,18 +121,17 @@ class Server:
         for index in only:
             self.socket.send(struct.pack("!H", base + index) + wires[index][2:])
 
-    def receive(self, base, missing, replies, patience):
-        """Fills `replies` until nothing is missing or nothing comes for `patience` seconds."""
-        while missing and select.select([self.socket], [], [], patience)[0]:
-            try:
-                while True:
-                    wire = self.socket.recv(65535)
-                    index = struct.unpack_from("!H", wire)[0] - base
-                    if index in missing:
-                        missing.discard(index)
-                        replies[index] = wire
-            except BlockingIOError:
-                pass
+    def receive(self, base, missing, replies):
+        """Fills `replies` with what has come."""
+        try:
+            while True:
+                wire = self.socket.recv(65535)
+                index = struct.unpack_from("!H", wire)[0] - base
+                if index in missing:
+                    missing.discard(index)
+                    replies[index] = wire
+        except BlockingIOError:
+            pass
 
     def by_tcp(self, wire):
         """One query on a connection of its own."""
@@ -143,15 +142,23 @@ class Server:
             return file.read(length)
 
 
-def asked(servers, wires, base, is_garbage):
+def asked(servers, wires, base, expects_silence):
     """The replies of every server to every query, None for silence. What was not answered is asked again."""
     replies = [[None] * len(wires) for _ in servers]
     missing = [set(range(len(wires))) for _ in servers]
-    for attempt in range(2 if is_garbage else 4):
-        if not any(missing):
-            break
+    attempts, patience = (2, 0.3) if expects_silence else (4, 1.0)
+    for _ in range(attempts):
         for server, lacks in zip(servers, missing):
             server.send(wires, base, sorted(lacks))
-        for server, lacks, found in zip(servers, missing, replies):
-            server.receive(base, lacks, found, 0.25 if is_garbage else 1.0)
+        while True:
+            waiting = {server.socket: (server, lacks, found)
+                       for server, lacks, found in zip(servers, missing, replies) if lacks}
+            if not waiting:
+                return replies
+            ready = select.select(list(waiting), [], [], patience)[0]
+            if not ready:
+                break
+            for each in ready:
+                server, lacks, found = waiting[each]
+                server.receive(base, lacks, found)
     return replies

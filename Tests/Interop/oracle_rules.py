@@ -42,7 +42,7 @@ class Rules:
 
     def rule_additional(self, query, who, difference, ours, theirs):
         what, left, right = difference
-        return (who in ("knot", "nsd") and what == "additional" and not left
+        return ((who != "bind" or query.type == 2) and what == "additional" and not left
                 and {record[1] for record in right} <= ADDRESSES)
 
     def rule_any(self, query, who, difference, ours, theirs):
@@ -84,6 +84,12 @@ class Rules:
         return (who == "knot" and query.type == 47 and what == "authority" and not right
                 and {record[1] for record in left} <= {46, 47}
                 and {record[4] for record in left if record[1] == 47} <= answered)
+
+    def rule_nsec_at_cut(self, query, who, difference, ours, theirs):
+        delegation = any(record[:2] == (query.name, 2) for record in ours.sections[1]) if ours else False
+        return (who == "bind" and query.type == 47 and delegation and not ours.aa and theirs.aa
+                and {record[:2] for record in theirs.sections[0]} <= {(query.name, 47), (query.name, 46)}
+                and difference[0] in ("aa",) + SECTIONS)
 
     def rule_chaos(self, query, who, difference, ours, theirs):
         return who == "bind" and query.rclass == 3 and ours.rcode == 5 and difference[0] == "silence"
