@@ -116,7 +116,8 @@ class Rules:
 
     def rule_null_octet(self, query, who, difference, ours, theirs):
         what, left, right = difference
-        return (who == "knot" and b"\0" in query.name[:-1] and what == "authority" and left
+        odd = any(octet == 0 or octet > 127 for octet in query.name[:-1])
+        return (who == "knot" and odd and what == "authority" and left
                 and {record[1] for record in left | right} <= {46, 47}
                 and any(covers(record, query.name) for record in left if record[1] == 47)
                 and not any(covers(record, query.name) for record in right if record[1] == 47))

@@ -8,10 +8,10 @@ public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     return 0
 }
 
-private let check: ([UInt8]) -> Void = {
+private let check: @Sendable ([UInt8]) -> Void = {
     let name = getenv("FUZZ_TARGET").map { String(cString: $0) } ?? ""
     guard let target = FuzzTarget(rawValue: name) else {
         fatalError("FUZZ_TARGET is one of \(FuzzTarget.allCases.map(\.rawValue))")
     }
-    return target.check
+    return { target.check($0) }
 }()
