@@ -15,3 +15,17 @@ private let check: @Sendable ([UInt8]) -> Void = {
     }
     return { target.check($0) }
 }()
+
+@_silgen_name("LLVMFuzzerRunDriver")
+private func runDriver(
+    _ count: UnsafeMutablePointer<CInt>, _ words: UnsafeMutableRawPointer,
+    _ test: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+) -> CInt
+
+/// The package manager makes `main` an alias of `<target>_main`, which hides that of libFuzzer.
+@_cdecl("fuzz_main")
+public func start(_ count: CInt, _ words: UnsafeMutableRawPointer) -> CInt {
+    var count = count
+    var words = words
+    return runDriver(&count, &words, testOneInput)
+}
