@@ -1,6 +1,7 @@
-@testable import AuthDNS
 import Farm
 import Glibc
+
+@testable import AuthDNS
 
 /// Any octets as a TCP stream, in pieces of any size: the messages that come out are those that a plain reading of
 /// the two octets of length finds. The first octet of an input is the size of the pieces.

@@ -35,7 +35,9 @@ enum FuzzZone {
             record("ns.sub.f.test", .a, [127, 0, 0, 9]),
         ] + aliases.map { record($0.0 + ".f.test", .cname, name($0.1).wire) }
             + (0..<60).map { record("many.f.test", .a, [10, 0, 0, UInt8($0)]) }
-            + (0..<8).map { record("t.f.test", .txt, [200, $0] + [UInt8](repeating: 65, count: 199)) }
+            + (0..<8).map {
+                record("t.f.test", .txt, [200, $0] + [UInt8](repeating: 65, count: 199))
+            }
     }()
 
     static func content() throws -> ZoneContent {
