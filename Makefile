@@ -42,9 +42,10 @@ bench: setup-peers
 
 soak: setup-peers build-tests
 	SMURF_SOAK=1 swift test --skip-build
+	Fuzz/run 600
 
 lint:
-	swift format lint --strict --recursive Package.swift Sources/Farm Sources/AuthDNS Sources/RoleScheduler Sources/Delivery Sources/Sink Sources/smurf Tests
+	swift format lint --strict --recursive Package.swift Sources/Farm Sources/AuthDNS Sources/RoleScheduler Sources/Delivery Sources/Sink Sources/smurf Tests Fuzz/Package.swift Fuzz/Sources/FuzzChecks Fuzz/Sources/fuzz
 	Scripts/check-imports
 	Scripts/check-sizes
 

@@ -140,6 +140,10 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // What the fuzzers of Fuzz/ check; the tests replay its corpus.
+        .target(
+            name: "FuzzChecks", dependencies: ["AuthDNS", "AuthDNSCore", "Farm", "ZoneFile"],
+            path: "Fuzz/Sources/FuzzChecks", swiftSettings: testing),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: testing),
         .testTarget(
             name: "FarmTests", dependencies: ["Farm", "TestSupport"], swiftSettings: testing),
@@ -149,7 +153,7 @@ let package = Package(
         .testTarget(
             name: "AuthDNSTests",
             dependencies: [
-                "AuthDNS", "AuthDNSCore", "Farm", "TestSupport", "ZoneFile",
+                "AuthDNS", "AuthDNSCore", "Farm", "FuzzChecks", "TestSupport", "ZoneFile",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: testing),

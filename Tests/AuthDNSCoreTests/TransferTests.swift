@@ -211,6 +211,23 @@ import Testing
         #expect(reply[7] == 1)
     }
 
+    /// Found by comparing with BIND and Knot: what is refused must be refused with an OPT record (RFC 6891
+    /// section 6.1.1), which carries DO as it was asked (RFC 3225).
+    @Test(arguments: [false, true])
+    func refusalsHaveAnOPTWhenTheQueryHas(dnssec: Bool) throws {
+        let responder = try Self.responder(try Self.image(9, [1, 2]))
+        var query = Self.query(.axfr) + Packets.opt(dnssec: dnssec)
+        query[11] = 1
+        let answer = responder.answer(query, Self.context(.udp), unixTime: 5)
+        guard case .message(let message) = answer else {
+            Issue.record("no reply")
+            return
+        }
+        let reply = try #require(Decoded(message))
+        #expect(reply.code == 1)
+        #expect(try #require(reply.opt).ttl == (dnssec ? 0x8000 : 0))
+    }
+
     /// Queries of any bytes get a reply in good form or none, and never a trap.
     @Test func mutatedQueriesDoNoHarm() throws {
         var random = SeededGenerator(seed: SeededGenerator.announcedSeed("TransferTests.mutated"))

@@ -276,10 +276,10 @@ struct Reply {
     private func writeHeader(_ query: Span<UInt8>, _ response: inout MutableSpan<UInt8>) {
         response[0] = query[0]
         response[1] = query[1]
-        // QR, the opcode and RD as asked, AA, TC; RA and AD stay 0, CD is copied.
+        // QR, the opcode and RD as asked, AA, TC; RA, AD and CD stay 0 (RFC 4035 §3.1.6).
         response[2] =
             0x80 | (query[2] & 0x79) | (isAuthoritative ? 0x04 : 0) | (isTruncated ? 0x02 : 0)
-        response[3] = (query[3] & 0x10) | UInt8(code.rawValue & 15)
+        response[3] = UInt8(code.rawValue & 15)
         let counts = [questions, answers, authorities, additionals] as InlineArray<4, UInt16>
         for index in 0..<4 {
             response[4 + index * 2] = UInt8(counts[index] >> 8)

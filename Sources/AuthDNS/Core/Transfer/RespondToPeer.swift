@@ -47,19 +47,19 @@ public struct PeerResponder: Sendable {
         else { return ordinary(query, exchange, context, unixTime) }
         guard let client = context.client,
             peers.mayTransfer(client, signedWith: exchange?.key.name)
-        else { return signed(head(query, facts, .refused), exchange, unixTime) }
+        else { return refused(.refused, query, facts, exchange, unixTime) }
         let asked = DomainName(wire: Array(query[12..<(12 + facts.nameLength)]))
         guard asked == image.apex else {
-            return signed(head(query, facts, .notAuthoritative), exchange, unixTime)
+            return refused(.notAuthoritative, query, facts, exchange, unixTime)
         }
         let isIncremental = facts.type == .ixfr
         if context.transport == .udp && !isIncremental {
-            return signed(head(query, facts, .formatError), exchange, unixTime)
+            return refused(.formatError, query, facts, exchange, unixTime)
         }
         var records = wholeZone
         if isIncremental {
             guard let serial = PeerResponder.serial(of: query, at: image.apex) else {
-                return signed(head(query, facts, .formatError), exchange, unixTime)
+                return refused(.formatError, query, facts, exchange, unixTime)
             }
             records = context.transport == .udp ? [image.records[0]] : changes(since: serial)
         }
@@ -125,6 +125,20 @@ public struct PeerResponder: Sendable {
         var message = reply
         exchange.sign(&message, unixTime: unixTime)
         return .message(message)
+    }
+
+    /// A reply that says no. It has an OPT record when the query had one (RFC 6891 §6.1.1).
+    private func refused(
+        _ code: ResponseCode, _ query: [UInt8], _ facts: Query, _ exchange: TSIGExchange?,
+        _ unixTime: UInt64
+    ) -> PeerAnswer {
+        var reply = head(query, facts, code)
+        if facts.hasOPT {
+            reply += OptRecord.plain
+            if facts.wantsDNSSEC { reply[reply.count - 4] = 0x80 }
+            reply[11] = 1
+        }
+        return signed(reply, exchange, unixTime)
     }
 
     /// Header and question of a reply without records.
