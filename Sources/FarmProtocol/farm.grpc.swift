@@ -990,6 +990,19 @@ public enum Smurffarm_V1_Control: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "Statistics" metadata.
+        public enum Statistics: Sendable {
+            /// Request type for "Statistics".
+            public typealias Input = Smurffarm_V1_StatisticsRequest
+            /// Response type for "Statistics".
+            public typealias Output = Smurffarm_V1_StatisticsView
+            /// Descriptor for "Statistics".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "smurffarm.v1.Control"),
+                method: "Statistics",
+                type: .unary
+            )
+        }
         /// Descriptors for all methods in the "smurffarm.v1.Control" service.
         public static let descriptors: [GRPCCore.MethodDescriptor] = [
             Board.descriptor,
@@ -1001,7 +1014,8 @@ public enum Smurffarm_V1_Control: Sendable {
             Recipients.descriptor,
             History.descriptor,
             Keys.descriptor,
-            Challenge.descriptor
+            Challenge.descriptor,
+            Statistics.descriptor
         ]
     }
 }
@@ -1167,6 +1181,24 @@ extension Smurffarm_V1_Control {
             request: GRPCCore.StreamingServerRequest<Smurffarm_V1_ChallengeRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_ChallengeReply>
+
+        /// Handle the "Statistics" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the name server has counted since it started.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Smurffarm_V1_StatisticsRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Smurffarm_V1_StatisticsView` messages.
+        func statistics(
+            request: GRPCCore.StreamingServerRequest<Smurffarm_V1_StatisticsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_StatisticsView>
     }
 
     /// Service protocol for the "smurffarm.v1.Control" service.
@@ -1316,6 +1348,24 @@ extension Smurffarm_V1_Control {
             request: GRPCCore.ServerRequest<Smurffarm_V1_ChallengeRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_ChallengeReply>
+
+        /// Handle the "Statistics" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the name server has counted since it started.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_StatisticsRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Smurffarm_V1_StatisticsView` message.
+        func statistics(
+            request: GRPCCore.ServerRequest<Smurffarm_V1_StatisticsRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_StatisticsView>
     }
 
     /// Simple service protocol for the "smurffarm.v1.Control" service.
@@ -1466,6 +1516,24 @@ extension Smurffarm_V1_Control {
             request: Smurffarm_V1_ChallengeRequest,
             context: GRPCCore.ServerContext
         ) async throws -> Smurffarm_V1_ChallengeReply
+
+        /// Handle the "Statistics" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the name server has counted since it started.
+        ///
+        /// - Parameters:
+        ///   - request: A `Smurffarm_V1_StatisticsRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Smurffarm_V1_StatisticsView` to respond with.
+        func statistics(
+            request: Smurffarm_V1_StatisticsRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Smurffarm_V1_StatisticsView
     }
 }
 
@@ -1583,6 +1651,17 @@ extension Smurffarm_V1_Control.StreamingServiceProtocol {
                 )
             }
         )
+        router.registerHandler(
+            forMethod: Smurffarm_V1_Control.Method.Statistics.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_StatisticsRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_StatisticsView>(),
+            handler: { request, context in
+                try await self.statistics(
+                    request: request,
+                    context: context
+                )
+            }
+        )
     }
 }
 
@@ -1693,6 +1772,17 @@ extension Smurffarm_V1_Control.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_ChallengeReply> {
         let response = try await self.challenge(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    public func statistics(
+        request: GRPCCore.StreamingServerRequest<Smurffarm_V1_StatisticsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_StatisticsView> {
+        let response = try await self.statistics(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -1838,6 +1928,19 @@ extension Smurffarm_V1_Control.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_ChallengeReply> {
         return GRPCCore.ServerResponse<Smurffarm_V1_ChallengeReply>(
             message: try await self.challenge(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    public func statistics(
+        request: GRPCCore.ServerRequest<Smurffarm_V1_StatisticsRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_StatisticsView> {
+        return GRPCCore.ServerResponse<Smurffarm_V1_StatisticsView>(
+            message: try await self.statistics(
                 request: request.message,
                 context: context
             ),
@@ -2043,6 +2146,29 @@ extension Smurffarm_V1_Control {
             deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_ChallengeReply>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_ChallengeReply>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Statistics" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the name server has counted since it started.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_StatisticsRequest` message.
+        ///   - serializer: A serializer for `Smurffarm_V1_StatisticsRequest` messages.
+        ///   - deserializer: A deserializer for `Smurffarm_V1_StatisticsView` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func statistics<Result>(
+            request: GRPCCore.ClientRequest<Smurffarm_V1_StatisticsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Smurffarm_V1_StatisticsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_StatisticsView>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_StatisticsView>) async throws -> Result
         ) async throws -> Result where Result: Sendable
     }
 
@@ -2355,6 +2481,40 @@ extension Smurffarm_V1_Control {
                 onResponse: handleResponse
             )
         }
+
+        /// Call the "Statistics" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What the name server has counted since it started.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_StatisticsRequest` message.
+        ///   - serializer: A serializer for `Smurffarm_V1_StatisticsRequest` messages.
+        ///   - deserializer: A deserializer for `Smurffarm_V1_StatisticsView` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func statistics<Result>(
+            request: GRPCCore.ClientRequest<Smurffarm_V1_StatisticsRequest>,
+            serializer: some GRPCCore.MessageSerializer<Smurffarm_V1_StatisticsRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_StatisticsView>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_StatisticsView>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Smurffarm_V1_Control.Method.Statistics.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
     }
 }
 
@@ -2600,6 +2760,35 @@ extension Smurffarm_V1_Control.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_ChallengeRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_ChallengeReply>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Statistics" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What the name server has counted since it started.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Smurffarm_V1_StatisticsRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func statistics<Result>(
+        request: GRPCCore.ClientRequest<Smurffarm_V1_StatisticsRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_StatisticsView>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.statistics(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_StatisticsRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_StatisticsView>(),
             options: options,
             onResponse: handleResponse
         )
@@ -2888,6 +3077,39 @@ extension Smurffarm_V1_Control.ClientProtocol {
             metadata: metadata
         )
         return try await self.challenge(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Statistics" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What the name server has counted since it started.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func statistics<Result>(
+        _ message: Smurffarm_V1_StatisticsRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_StatisticsView>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Smurffarm_V1_StatisticsRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.statistics(
             request: request,
             options: options,
             onResponse: handleResponse

@@ -23,7 +23,8 @@ struct Smurf: AsyncParsableCommand {
             DemoCommand.self, ServeCommand.self, AgentCommand.self, SendCommand.self,
             MailingCommand.self,
             RolesCommand.self, MoveCommand.self, HoldCommand.self, ReleaseCommand.self,
-            HistoryCommand.self, PolicyCommand.self, ZoneCommand.self, SinkCommand.self,
+            HistoryCommand.self, PolicyCommand.self, ZoneCommand.self, DNSCommand.self,
+            SinkCommand.self,
             ExampleCommand.self,
         ])
 }

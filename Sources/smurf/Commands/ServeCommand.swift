@@ -56,6 +56,11 @@ struct ServeCommand: AsyncParsableCommand {
             so that no query is lost. When none runs, this one just starts.
             """)
     var replace = false
+    @Option(
+        help:
+            "Address and port where Prometheus reads counters (plain HTTP, /metrics); none by default."
+    )
+    var metrics: Endpoint?
     @OptionGroup var nameServer: NameServerOptions
     @OptionGroup(title: "DNSSEC") var signing: SigningOptions
     @OptionGroup var identity: MachineIdentity
@@ -154,7 +159,7 @@ struct ServeCommand: AsyncParsableCommand {
     ) throws -> ControlNode {
         try ControlNode(
             sources: sources, dataDirectory: data, lock: lock, nameServer: nameServer,
-            parents: signing.parent, agents: agents,
+            parents: signing.parent, agents: agents, metrics: metrics,
             deliveries: Deliveries.Options(
                 feedPort: feedPort, unsubscribeBase: unsubscribeBase,
                 leaseTime: .seconds(lease.seconds), resolver: resolver, tokenDays: tokenDays),

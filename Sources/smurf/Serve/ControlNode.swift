@@ -20,6 +20,7 @@ final class ControlNode: Sendable {
     let sources: FarmSources
     private let dataDirectory: String
     private let agents: Endpoint
+    private let metrics: MetricsListener?
     private let deliveries: Deliveries
     private let certificate: MachineCertificate?
     private let lock: DataDirectoryLock
@@ -32,7 +33,7 @@ final class ControlNode: Sendable {
     /// - Throws: when the store cannot be had.
     init(
         sources: FarmSources, dataDirectory: String, lock: DataDirectoryLock,
-        nameServer: NameServer, parents: [ParentServer], agents: Endpoint,
+        nameServer: NameServer, parents: [ParentServer], agents: Endpoint, metrics: Endpoint?,
         deliveries options: Deliveries.Options, identity: MachineIdentity, logger: Logger
     ) throws {
         self.lock = lock
@@ -42,6 +43,7 @@ final class ControlNode: Sendable {
         certificate = identity.certificate
         self.logger = logger
         self.nameServer = nameServer
+        self.metrics = metrics.map { MetricsListener(endpoint: $0, nameServer: nameServer) }
         parentWatch = ParentWatch(servers: parents, nameServer: nameServer, logger: logger)
         scheduler = try RoleSchedulerService(
             policy: sources.policy, dataDirectory: dataDirectory, logger: logger)
@@ -143,6 +145,18 @@ final class ControlNode: Sendable {
             }
             return nil
         }
+        if let metrics {
+            group.addTask { [logger] in
+                try await BoundedEnd(name: "the listener of --metrics", logger: logger).run {
+                    try await metrics.run()
+                }
+                return nil
+            }
+        }
+        addDelivery(to: &group)
+    }
+
+    private func addDelivery(to group: inout ThrowingTaskGroup<End?, any Error>) {
         if !parentWatch.servers.isEmpty {
             group.addTask { [parentWatch] in
                 try await parentWatch.run()

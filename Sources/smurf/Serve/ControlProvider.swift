@@ -1,3 +1,4 @@
+import AuthDNS
 import Farm
 import FarmProtocol
 import GRPCCore
@@ -21,6 +22,12 @@ struct ControlProvider: Smurffarm_V1_Control.SimpleServiceProtocol {
         request: Smurffarm_V1_ChallengeRequest, context: ServerContext
     ) async throws -> Smurffarm_V1_ChallengeReply {
         try await zone.challenge(request)
+    }
+
+    func statistics(
+        request: Smurffarm_V1_StatisticsRequest, context: ServerContext
+    ) async throws -> Smurffarm_V1_StatisticsView {
+        .with { $0.text = zone.nameServer.counterText }
     }
 
     func board(
