@@ -28,8 +28,10 @@ build: setup
 build-tests: build
 	swift build --product smurf-farmPackageTests
 
+# The oracle keeps both cores busy for a minute: tests beside it would need more patience than is good.
 test: setup-peers lint build-tests
-	swift test --skip-build
+	swift test --skip-build --skip OracleTests
+	swift test --skip-build --filter OracleTests
 
 unit: build-tests
 	swift test --skip-build --skip InteropTests

@@ -23,7 +23,9 @@ enum Launch {
     }
 
     private static func run(_ work: sending @escaping () async throws -> Void) -> Never {
-        Task {
+        // The priority that an asynchronous `main` has. A task of the main thread would be higher than what libraries
+        // start by themselves, and streams were seen to hang for ever between the two.
+        Task(priority: .medium) {
             do {
                 try await work()
                 exit(0)

@@ -51,6 +51,14 @@ import Testing
             isAuthoritative: false),
     ]
 
+    /// CD is the asker's word to its resolver (RFC 4035 §3.1.6); RD is copied.
+    @Test func checkingDisabledIsCleared() throws {
+        var query = Packets.query("smtp-out.f.test", .a)
+        query[3] |= 0x30
+        let reply = try #require(Decoded(Packets.ask(try Example.image(), query)))
+        #expect(reply.flags & 0x0030 == 0 && reply.flags & 0x0100 != 0)
+    }
+
     @Test(arguments: cases) func answers(_ test: Case) throws {
         let bytes = Packets.ask(try Example.image(), Packets.query(test.name, test.type))
         let reply = try #require(Decoded(bytes))
