@@ -96,8 +96,9 @@ import ZoneFile
 
         """
 
-    /// With every descriptor taken, waiting clients do not make the thread spin; UDP is answered
-    /// meanwhile, and TCP again as soon as there are descriptors.
+    /// With every descriptor taken that clients may have, more of them neither make the thread spin nor end the node
+    /// (Dispatch traps when there is none left for it); UDP is answered meanwhile, and TCP again as soon as there are
+    /// descriptors.
     @Test func aShortageOfDescriptorsIsSatOut() async throws {
         let (dns, agents) = (try Product.freePort(), try Product.freePort())
         let node = try Daemon(
@@ -125,7 +126,7 @@ import ZoneFile
         let pid = node.pid
         let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd")
         let highest = open.compactMap { Int($0) }.max() ?? 0
-        let limited = try await run(["prlimit", "--pid", "\(pid)", "--nofile=\(highest + 6):4096"])
+        let limited = try await run(["prlimit", "--pid", "\(pid)", "--nofile=\(highest + 38):4096"])
         try #require(limited.status == 0, "\(limited.errors)")
         var clients = (0..<40).compactMap { _ in LoopbackClient(port: dns, stream: true) }
         try #require(clients.count == 40)

@@ -133,6 +133,19 @@ final class StreamWorker: @unchecked Sendable {
         for listener in listeners { watch(poll, listener, EPOLL_CTL_ADD, EPOLLIN.rawValue) }
     }
 
+    /// Clients leave some descriptors to the rest of the process: files, other listeners, and Dispatch, which traps
+    /// when it cannot look at its own threads.
+    private static let reserve = 32
+
+    /// Below which a client's descriptor must be, by the limit as it is now.
+    private static var highestDescriptor: Int32 {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            return .max
+        }
+        return Int32(clamping: limit.rlim_cur) - Int32(reserve)
+    }
+
     private func accept(_ listener: Int32, _ poll: Int32) {
         while true {
             var storage = sockaddr_storage()
@@ -153,7 +166,8 @@ final class StreamWorker: @unchecked Sendable {
                 continue
             }
             guard connections.count < limits.connections,
-                perClient[client, default: 0] < limits.perClient
+                perClient[client, default: 0] < limits.perClient,
+                descriptor < StreamWorker.highestDescriptor
             else {
                 counters.add(.connectionsRefused)
                 close(descriptor)
