@@ -7,6 +7,8 @@ final class ControlNodeFixture: Sendable {
     let directory: TemporaryDirectory
     let dnsPort: UInt16
     private let agentsPort: UInt16
+    /// Nobody listens there: agents of other tests must not be fed by this node.
+    private let feedPort: UInt16
 
     static let policy = """
         version: 1
@@ -37,6 +39,7 @@ final class ControlNodeFixture: Sendable {
         directory = try TemporaryDirectory()
         dnsPort = try Product.freePort()
         agentsPort = try Product.freePort()
+        feedPort = try Product.freePort()
         try directory.write("policy.yml", policy)
         try directory.write("static.zone", zone)
     }
@@ -49,6 +52,7 @@ final class ControlNodeFixture: Sendable {
         var options = [
             "--policy": directory.file("policy.yml"), "--zone": directory.file("static.zone"),
             "--data": data, "--dns": "127.0.0.1:\(dnsPort)", "--agents": "127.0.0.1:\(agentsPort)",
+            "--feed-port": "\(feedPort)",
         ]
         options.merge(changes) { $1 }
         return [Product.smurf, "serve"]

@@ -86,7 +86,8 @@ extension InteropTests {
                     Product.smurf, "serve", "--policy", directory.file("policy.yml"),
                     "--zone", directory.file("child.zone"), "--data", data,
                     "--dns", "\(childAddress):53", "--agents",
-                    "127.0.0.1:\(try Product.freePort())",
+                    "127.0.0.1:\(try Product.freePort())", "--feed-port",
+                    "\(try Product.freePort())",
                 ], directory: directory)
             try await smurf.ready {
                 for name in ["web", "smtp-out"] {

@@ -39,15 +39,20 @@ final class FeedProvider: Smurffarm_V1_Feed.SimpleServiceProtocol {
         }
         let (generation, replies) = try attach(hello)
         defer { rows.detach(generation: generation) }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                for await reply in replies { try await response.write(reply) }
+        // A core that is gone must not keep the next one out, whatever here still waits for it.
+        try await withRPCCancellationHandler {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    for await reply in replies { try await response.write(reply) }
+                }
+                while let request = try await requests.next() {
+                    guard try take(request, generation) else { break }
+                }
+                rows.detach(generation: generation)
+                try await group.waitForAll()
             }
-            while let request = try await requests.next() {
-                guard try take(request, generation) else { break }
-            }
+        } onCancelRPC: { [rows] in
             rows.detach(generation: generation)
-            try await group.waitForAll()
         }
     }
 
