@@ -23,8 +23,7 @@ enum Launch {
     }
 
     private static func run(_ work: sending @escaping () async throws -> Void) -> Never {
-        // The priority that an asynchronous `main` has. A task of the main thread would be higher than what libraries
-        // start by themselves, and streams were seen to hang for ever between the two.
+        // The priority that an asynchronous `main` has: a task of the main thread would have a higher one.
         Task(priority: .medium) {
             do {
                 try await work()

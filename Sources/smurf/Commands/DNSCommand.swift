@@ -1,5 +1,6 @@
 import ArgumentParser
 import FarmProtocol
+import Foundation
 
 /// `smurf dns`: the name server of a running control node.
 struct DNSCommand: AsyncParsableCommand {
@@ -34,11 +35,10 @@ struct DNSCommand: AsyncParsableCommand {
             if prometheus { return print(view.text, terminator: "") }
             let samples = DNSCommand.samples(in: view.text)
             if json {
-                let fields = samples.map { name, value in
-                    let quoted = name.replacing("\"", with: "\\\"")
-                    return "  \"\(quoted)\": \(value)"
-                }
-                return print("{\n" + fields.joined(separator: ",\n") + "\n}")
+                let encoder = JSONEncoder()
+                encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+                let counters = Dictionary(uniqueKeysWithValues: samples.map { ($0, UInt64($1)) })
+                return print(String(decoding: try encoder.encode(counters), as: UTF8.self))
             }
             var table = Table(["COUNTER", "VALUE"])
             for (name, value) in samples { table.add([name, value]) }

@@ -86,12 +86,7 @@ final class ControlNode: Sendable {
             defer { group.cancelAll() }
             do {
                 for (server, what) in servers {
-                    group.addTask { [logger] in
-                        try await BoundedEnd(name: what, logger: logger).run {
-                            try await ControlNode.serve(server, what)
-                        }
-                        return nil
-                    }
+                    add(what, to: &group) { try await ControlNode.serve(server, what) }
                     guard await ControlNode.isListening(server) else {
                         _ = try await group.next()
                         return .signal
@@ -137,36 +132,29 @@ final class ControlNode: Sendable {
         for endpoint in nameServer.endpoints {
             logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")
         }
-        group.addTask { [scheduler, nameServer, logger] in
-            try await BoundedEnd(name: "the scheduler", logger: logger).run {
-                try await scheduler.run { membership in
-                    try await ControlNode.offPool { _ = try nameServer.publish(membership) }
-                }
-            }
-            return nil
-        }
-        if let metrics {
-            group.addTask { [logger] in
-                try await BoundedEnd(name: "the listener of --metrics", logger: logger).run {
-                    try await metrics.run()
-                }
-                return nil
+        add("the scheduler", to: &group) { [scheduler, nameServer] in
+            try await scheduler.run { membership in
+                try await ControlNode.offPool { _ = try nameServer.publish(membership) }
             }
         }
-        addDelivery(to: &group)
+        if let metrics { add("the listener of --metrics", to: &group) { try await metrics.run() } }
+        if !parentWatch.servers.isEmpty {
+            add("the watch of the parent", to: &group) { [parentWatch] in
+                try await parentWatch.run()
+            }
+        }
+        add("the delivery core", to: &group) { [deliveries, scheduler] in
+            try await deliveries.run(scheduler)
+        }
     }
 
-    private func addDelivery(to group: inout ThrowingTaskGroup<End?, any Error>) {
-        if !parentWatch.servers.isEmpty {
-            group.addTask { [parentWatch] in
-                try await parentWatch.run()
-                return nil
-            }
-        }
-        group.addTask { [deliveries, scheduler, logger] in
-            try await BoundedEnd(name: "the delivery core", logger: logger).run {
-                try await deliveries.run(scheduler)
-            }
+    /// Adds a part of the node, whose end is waited for only so long.
+    private func add(
+        _ name: String, to group: inout ThrowingTaskGroup<End?, any Error>,
+        _ work: @escaping @Sendable () async throws -> Void
+    ) {
+        group.addTask { [logger] in
+            try await BoundedEnd(name: name, logger: logger).run(work)
             return nil
         }
     }
