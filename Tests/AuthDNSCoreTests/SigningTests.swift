@@ -24,7 +24,7 @@ import Testing
 
     private func image(_ members: Int = 4) throws -> ZoneImage {
         let signed = try signer(key()).sign(
-            content(members), serial: 42, now: Self.now, before: SignedSets())
+            content(members), serial: 42, now: Self.now, before: SignedNames())
         return try ZoneImage(signed.content, serial: 42)
     }
 
@@ -68,12 +68,12 @@ import Testing
     @Test func onlyWhatChangedIsSignedAnew() throws {
         let signer = signer(try key())
         let first = try signer.sign(
-            content(4), serial: 1, now: Self.now, before: SignedSets())
+            content(4), serial: 1, now: Self.now, before: SignedNames())
         let again = try signer.sign(
-            content(4), serial: 1, now: Self.now + 3600, before: first.sets)
+            content(4), serial: 1, now: Self.now + 3600, before: first.names)
         #expect(again.content == first.content)
         let changed = try signer.sign(
-            content(5), serial: 2, now: Self.now + 3600, before: first.sets)
+            content(5), serial: 2, now: Self.now + 3600, before: first.names)
         let old = Set(first.content.records.filter { $0.type == .rrsig })
         let new = changed.content.records.filter { $0.type == .rrsig && !old.contains($0) }
         // SOA; A and AAAA of smtp-out; MX and SPF of bounce; A, AAAA and NSEC of the new host; NSEC before it.
@@ -82,11 +82,11 @@ import Testing
 
     @Test func signaturesAreMadeAnewBeforeTheyEndAndNotAtOnce() throws {
         let signer = signer(try key())
-        var last = try signer.sign(content(30), serial: 1, now: Self.now, before: SignedSets())
+        var last = try signer.sign(content(30), serial: 1, now: Self.now, before: SignedNames())
         var renewed: [Int] = []
         for hour in 1...(30 * 24) {
             let now = Self.now + UInt32(hour) * 3600
-            let next = try signer.sign(content(30), serial: 1, now: now, before: last.sets)
+            let next = try signer.sign(content(30), serial: 1, now: now, before: last.names)
             let old = Set(last.content.records.filter { $0.type == .rrsig })
             let signatures = next.content.records.filter { $0.type == .rrsig }
             renewed.append(signatures.count { !old.contains($0) })
@@ -132,7 +132,7 @@ import Testing
         let alias = try Example.record("*.c.f.test", .cname, Example.wire("ns1.f.test"))
         let plain = try ZoneContent(zone: Example.zone(extra: [alias]), membership: nil)
         let signed = try signer(key()).sign(
-            plain, serial: 1, now: Self.now, before: SignedSets())
+            plain, serial: 1, now: Self.now, before: SignedNames())
         let reply = try ask(ZoneImage(signed.content, serial: 1), "x.c.f.test", .a)
         #expect(reply.answers.map(\.type) == [5, 46, 1, 46])
         #expect(reply.sections[1].map(\.type) == [47, 46])

@@ -111,8 +111,8 @@ import Testing
         #expect(image.records.count { $0.owner == owner && $0.type == .a } == 9)
     }
 
-    private func signed(_ membership: Membership, _ before: SignedSets, _ key: ZoneKey) throws -> (
-        content: ZoneContent, sets: SignedSets
+    private func signed(_ membership: Membership, _ before: SignedNames, _ key: ZoneKey) throws -> (
+        content: ZoneContent, names: SignedNames
     ) {
         let keys = SigningKeys(published: [key], keySigners: [key], zoneSigners: [key])
         return try ZoneSigner(keys: keys).sign(
@@ -123,7 +123,7 @@ import Testing
     @Test func choicesAreSignedAndKeepTheirSignatures() throws {
         let key = ZoneKey(
             drawnFor: try Example.name("f.test"), algorithm: .ed25519, isEntryPoint: true)
-        let first = try signed(membership(20, .address, limit: 3), SignedSets(), key)
+        let first = try signed(membership(20, .address, limit: 3), SignedNames(), key)
         let image = try ZoneImage(first.content, serial: 1)
         func signatures(_ image: ZoneImage) throws -> [Set<[UInt8]>: [UInt8]] {
             var found: [Set<[UInt8]>: [UInt8]] = [:]
@@ -137,7 +137,7 @@ import Testing
         }
         let before = try signatures(image)
         #expect(before.count == 20)
-        let next = try signed(membership(21, .address, limit: 3), first.sets, key)
+        let next = try signed(membership(21, .address, limit: 3), first.names, key)
         let after = try signatures(ZoneImage(next.content, serial: 1))
         #expect(after.count == 21)
         #expect(before.count { after[$0.key] == $0.value } == 18, "more were signed than changed")

@@ -52,7 +52,7 @@ enum FuzzZone {
         let signer = ZoneSigner(
             keys: SigningKeys(published: [key], keySigners: [key], zoneSigners: [key]))
         let signed = try signer.sign(
-            content(), serial: 42, now: 1_800_000_000, before: SignedSets())
+            content(), serial: 42, now: 1_800_000_000, before: SignedNames())
         return try ZoneImage(signed.content, serial: 42)
     }
 

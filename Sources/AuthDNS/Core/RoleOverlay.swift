@@ -3,58 +3,49 @@ import Farm
 /// Turns a membership into records: what the zone file does not say and the farm does. It replaces the
 /// static records of the same owner and type, and nothing else.
 struct RoleOverlay {
-    private(set) var records: [ResourceRecord] = []
-    /// Owner and types whose set is empty, with what to answer.
-    private(set) var empty: [EmptySet] = []
+    private(set) var names = OwnerDrafts()
+    /// The machines' own names, for the next overlay.
+    private(set) var hosts: HostRecords
 
-    /// A name that has no member now.
-    struct EmptySet {
-        var owner: DomainName
-        var types: [RecordType]
-        var answer: Membership.EmptyAnswer
-    }
-
-    /// Choices for sets of which an answer holds only some.
-    private(set) var subsets: [SetKey: [Subset]] = [:]
-
+    /// - Parameter hosts: of the overlay before; empty for none.
     /// - Throws: when the membership names an owner that is not a name.
-    init(_ membership: Membership, apex: DomainName) throws(ZoneFault) {
-        var hosts: [SmurfID: Membership.Host] = [:]
-        for host in membership.hosts {
-            let owner = try RoleOverlay.owner(host.id.name, apex)
-            hosts[host.id] = host
-            for address in host.addresses {
-                records.append(.address(owner, address, ttl: membership.hostTTL))
-            }
+    init(
+        _ membership: Membership, apex: DomainName, hosts: HostRecords = HostRecords()
+    ) throws(ZoneFault) {
+        self.hosts = hosts
+        try self.hosts.take(membership, apex: apex)
+        names.reserve(membership.hosts.count + membership.records.count)
+        for host in self.hosts.all where !host.records.isEmpty {
+            names.add(host.records, at: host.name)
         }
-        for role in membership.records { try add(role, hosts, apex) }
+        for role in membership.records { try add(role, apex) }
         if !membership.senderOwners.isEmpty {
             let text = SenderPolicy.text(for: membership.senders)
             let ttl = membership.records.map(\.ttl).min() ?? membership.hostTTL
             for name in membership.senderOwners {
-                records.append(.text(try RoleOverlay.owner(name, apex), text, ttl: ttl))
+                names.add(.text(try RoleOverlay.owner(name, apex), text, ttl: ttl))
             }
         }
     }
 
     private mutating func add(
-        _ role: Membership.RoleRecords, _ hosts: [SmurfID: Membership.Host], _ apex: DomainName
+        _ role: Membership.RoleRecords, _ apex: DomainName
     ) throws(ZoneFault) {
         let owner = try RoleOverlay.owner(role.owner, apex)
         var members: [MemberRing.Member] = []
         for id in role.members {
             // A target without an address would make askers wait for nothing.
-            guard let host = hosts[id], !host.addresses.isEmpty else { continue }
-            let name = try RoleOverlay.owner(id.name, apex)
+            guard let host = hosts[id], !host.records.isEmpty else { continue }
             members.append(
                 MemberRing.Member(
-                    name: name, weight: min(max(host.weight, 1), 100),
-                    records: RoleOverlay.records(role, owner, name, host)))
+                    name: host.name, weight: min(max(host.host.weight, 1), 100),
+                    records: RoleOverlay.records(role, owner, host.name, host.host)))
         }
-        records += members.flatMap(\.records)
+        names.add(members.flatMap(\.records), at: owner)
         let types = role.kind.types
         if members.isEmpty {
-            return empty.append(EmptySet(owner: owner, types: types, answer: role.whenEmpty))
+            names.empty(owner, types)
+            return names.fail(owner, role.whenEmpty == .servfail ? types : [])
         }
         guard role.limit > 0 else { return }
         for type in types { addSubsets(SetKey(owner: owner, type: type), members, role.limit) }
@@ -86,10 +77,11 @@ struct RoleOverlay {
             member.records.removeAll { $0.type != key.type }
             return member.records.isEmpty ? nil : member
         }
-        if able.count > limit { subsets[key] = MemberRing(able).choices(of: limit) }
+        guard able.count > limit else { return }
+        names.choose(among: MemberRing(able).choices(of: limit), for: key)
     }
 
-    private static func owner(_ text: String, _ apex: DomainName) throws(ZoneFault) -> DomainName {
+    static func owner(_ text: String, _ apex: DomainName) throws(ZoneFault) -> DomainName {
         if text == "@" { return apex }
         guard let name = apex.prepending(text) else {
             throw ZoneFault("'\(text)' is not a name under \(apex)")

@@ -20,7 +20,7 @@ public enum SavedImage {
             out.append(UInt64(types.count), 2)
             for type in types { out.append(UInt64(type.rawValue), 2) }
         }
-        append(image.subsets, &out)
+        append(image.content.owners, &out)
         out.append(SavedOctets.checksum(out.bytes[...]), 8)
         return out.bytes
     }
@@ -49,20 +49,26 @@ public enum SavedImage {
             failing[name] = types
         }
         let subsets = bytes.starts(with: magic) ? try readSubsets(&reader) : [:]
+        guard records.first?.type == .soa, records.allSatisfy({ $0.owner.isWithin(apex) }) else {
+            throw ZoneFault("the saved zone image has no SOA record in front")
+        }
         return try ZoneImage(
-            apex: apex, serial: serial, version: version, records: records, failing: failing,
-            subsets: subsets)
+            ZoneContent(
+                apex: apex, version: version, records: records, failing: failing, subsets: subsets),
+            serial: serial)
     }
 
-    private static func append(_ subsets: [SetKey: [Subset]], _ out: inout SavedOctets) {
-        out.append(UInt64(subsets.count), 4)
-        for (key, choices) in subsets {
-            out.append(octets: key.owner.wire)
-            out.append(UInt64(key.type.rawValue), 2)
-            out.append(UInt64(choices.count), 4)
-            for choice in choices {
-                out.append(choice.records)
-                out.append(choice.signatures)
+    private static func append(_ owners: [OwnerRecords], _ out: inout SavedOctets) {
+        out.append(UInt64(owners.reduce(0) { $0 + $1.subsets.count }), 4)
+        for owner in owners {
+            for (type, choices) in owner.subsets {
+                out.append(octets: owner.name.wire)
+                out.append(UInt64(type.rawValue), 2)
+                out.append(UInt64(choices.count), 4)
+                for choice in choices {
+                    out.append(choice.records)
+                    out.append(choice.signatures)
+                }
             }
         }
     }

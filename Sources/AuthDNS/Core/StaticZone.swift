@@ -4,6 +4,8 @@ public struct StaticZone: Hashable, Sendable {
     public let apex: DomainName
     /// In file order, SOA first; without duplicates.
     public let records: [ResourceRecord]
+    /// The same by owner.
+    let byName: [DomainName: [ResourceRecord]]
 
     /// - Parameter records: every owner within the apex of the one SOA among them.
     /// - Throws: the first thing that is wrong.
@@ -16,6 +18,7 @@ public struct StaticZone: Hashable, Sendable {
         var seen = Set<ResourceRecord>()
         self.records =
             [soa] + records.filter { $0.type != .soa && seen.insert($0).inserted }
+        byName = Dictionary(grouping: self.records, by: \.owner)
         for record in self.records where !record.owner.isWithin(apex) {
             throw ZoneFault("\(record.owner) is not within \(apex)")
         }

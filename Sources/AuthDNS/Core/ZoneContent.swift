@@ -2,90 +2,180 @@ public import Farm
 
 /// The records of a zone at one moment, before they are laid out: the static part with the farm's in place of what
 /// they replace. A value without serial: two of the same zone and membership are equal.
-public struct ZoneContent: Hashable, Sendable {
+public struct ZoneContent: Sendable {
     public let apex: DomainName
     /// Version of the membership it was made of; 0 for none.
     public let version: UInt64
-    /// SOA first; without duplicates, every set with one TTL (RFC 2181 §5.2).
-    public var records: [ResourceRecord]
-    /// Names whose set is empty by policy, with the types concerned: they answer SERVFAIL.
-    public let failing: [DomainName: [RecordType]]
-    /// Choices of what to answer for sets of which an answer holds only some.
-    var subsets: [SetKey: [Subset]] = [:]
+    /// In canonical order, hence the apex first.
+    private(set) var owners: [OwnerRecords]
+    /// The same by name.
+    private(set) var byName: [DomainName: OwnerRecords]
+    /// What was made of the machines, to be taken over by the next.
+    private var hosts = HostRecords()
 
     /// - Parameters:
     ///   - zone: the static part.
     ///   - membership: nil before the first is known.
+    ///   - before: the version before, with whose names those that have not changed are shared.
     /// - Throws: when membership and zone contradict each other.
-    /// - Complexity: O(n) in the number of records.
-    public init(zone: StaticZone, membership: Membership?) throws(ZoneFault) {
-        let overlay = try membership.map { value throws(ZoneFault) in
-            try RoleOverlay(value, apex: zone.apex)
+    /// - Complexity: O(n) in the names, with little for those that have not changed.
+    public init(
+        zone: StaticZone, membership: Membership?, before: ZoneContent? = nil
+    ) throws(ZoneFault) {
+        var names = OwnerDrafts()
+        var hosts = before?.hosts ?? HostRecords()
+        if let membership {
+            let overlay = try RoleOverlay(membership, apex: zone.apex, hosts: hosts)
+            (names, hosts) = (overlay.names, overlay.hosts)
         }
-        let added = overlay?.records ?? []
-        var replaced = Set(added.map(\.key))
-        var failing: [DomainName: [RecordType]] = [:]
-        for set in overlay?.empty ?? [] {
-            for type in set.types { replaced.insert(SetKey(owner: set.owner, type: type)) }
-            failing[set.owner] = set.answer == .servfail ? set.types : []
-        }
-        let kept = zone.records.filter { !replaced.contains($0.key) }
+        names.add(below: zone)
         self.init(
-            apex: zone.apex, version: membership?.version ?? 0, records: kept + added,
-            failing: failing)
-        subsets = overlay?.subsets ?? [:]
+            apex: zone.apex, version: membership?.version ?? 0, names.owners(before: before),
+            before: before)
+        self.hosts = hosts
     }
 
     /// What an image was made of, without what signing added.
     public init(of image: ZoneImage) {
-        apex = image.apex
-        version = image.membershipVersion
-        failing = image.failing
-        records = image.records.filter { !RecordType.ofSigning.contains($0.type) }
-        subsets = image.subsets.mapValues { $0.map { Subset(records: $0.records) } }
+        let unsigned = image.content.owners.map(\.unsigned)
+        self.init(apex: image.apex, version: image.membershipVersion, unsigned, before: nil)
     }
+
+    /// - Parameter records: SOA first, every owner within `apex`.
+    init(
+        apex: DomainName, version: UInt64, records: [ResourceRecord],
+        failing: [DomainName: [RecordType]], subsets: [SetKey: [Subset]]
+    ) {
+        var names = OwnerDrafts()
+        for record in records { names.add(record) }
+        for (name, types) in failing { names.fail(name, types) }
+        for (key, choices) in subsets { names.choose(among: choices, for: key) }
+        self.init(apex: apex, version: version, names.owners(before: nil), before: nil)
+    }
+
+    /// - Parameter owners: in any order.
+    private init(
+        apex: DomainName, version: UInt64, _ owners: [OwnerRecords], before: ZoneContent?
+    ) {
+        self.apex = apex
+        self.version = version
+        byName = Dictionary(minimumCapacity: owners.count)
+        for owner in owners { byName[owner.name] = owner }
+        self.owners = ZoneContent.ordered(byName, before: before)
+    }
+
+    /// Most names were there before, and in order: only new ones are sorted.
+    private static func ordered(
+        _ names: [DomainName: OwnerRecords], before: ZoneContent?
+    ) -> [OwnerRecords] {
+        let old = before?.owners.compactMap { names[$0.name] } ?? []
+        if old.count == names.count { return old }
+        let new = names.values.filter { before?.byName[$0.name] == nil }
+        return merged(old, new.sorted { $0.key.lexicographicallyPrecedes($1.key) })
+    }
+
+    /// Two lists in canonical order as one.
+    static func merged(_ left: [OwnerRecords], _ right: [OwnerRecords]) -> [OwnerRecords] {
+        var result: [OwnerRecords] = []
+        result.reserveCapacity(left.count + right.count)
+        var rest = right[...]
+        for owner in left {
+            while let first = rest.first, first.key.lexicographicallyPrecedes(owner.key) {
+                result.append(first)
+                rest = rest.dropFirst()
+            }
+            result.append(owner)
+        }
+        return result + rest
+    }
+
+    /// Every record, SOA first.
+    /// - Complexity: O(n).
+    public var records: [ResourceRecord] { owners.flatMap(\.records) }
+
+    /// Names whose set is empty by policy, with the types concerned: they answer SERVFAIL.
+    public var failing: [DomainName: [RecordType]] {
+        var result: [DomainName: [RecordType]] = [:]
+        for owner in owners { if let types = owner.failing { result[owner.name] = types } }
+        return result
+    }
+
+    /// The SOA record; nil when there is none at the apex.
+    var soa: ResourceRecord? { owners.first?.records.first { $0.type == .soa } }
 
     /// The same with another serial in the SOA.
     public func numbered(_ serial: UInt32) -> ZoneContent {
-        var copy = self
-        copy.records[0].data = SOAData.data(records[0].data, serial: serial)
-        return copy
+        guard let first = owners.first else { return self }
+        let numbered = first.numbered(serial)
+        return numbered === first ? self : replacing([numbered])
     }
 
     /// The same with more records, or those that it has already.
     public func adding(_ more: [ResourceRecord]) -> ZoneContent {
-        if more.isEmpty { return self }
-        var whole = ZoneContent(
-            apex: apex, version: version, records: records + more, failing: failing)
-        whole.subsets = subsets
-        return whole
+        replacing(
+            Dictionary(grouping: more, by: \.owner).map { name, more in
+                guard let old = byName[name] else { return OwnerRecords(name, more) }
+                return old.with(old.records + more)
+            })
     }
 
     /// The same without some records.
     public func without(_ some: [ResourceRecord]) -> ZoneContent {
+        replacing(
+            Dictionary(grouping: some, by: \.owner).compactMap { name, some in
+                byName[name].map { old in old.with(old.records.filter { !some.contains($0) }) }
+            })
+    }
+
+    /// The same with these in place of what is at their names.
+    /// - Parameter changed: few.
+    func replacing(_ changed: [OwnerRecords]) -> ZoneContent {
         var copy = self
-        copy.records.removeAll { some.contains($0) }
+        for owner in changed {
+            let place = copy.place(of: owner)
+            let isThere = copy.byName[owner.name] != nil
+            let new = owner.isNothing ? [] : [owner]
+            copy.owners.replaceSubrange(place..<(place + (isThere ? 1 : 0)), with: new)
+            copy.byName[owner.name] = new.first
+        }
+        return copy
+    }
+
+    /// Where the name stands, or would.
+    private func place(of owner: OwnerRecords) -> Int {
+        var (low, high) = (0, owners.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if owners[middle].key.lexicographicallyPrecedes(owner.key) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        return low
+    }
+
+    /// The same with one for each of `owners`, in their order.
+    func with(_ owners: [OwnerRecords]) -> ZoneContent {
+        var copy = self
+        copy.owners = owners
+        for owner in owners where copy.byName[owner.name] !== owner {
+            copy.byName[owner.name] = owner
+        }
         return copy
     }
 
     /// The longest time for which a cache may keep any of it, in seconds.
-    public var longestTTL: UInt32 { records.map(\.ttl).max() ?? 0 }
-
-    init(
-        apex: DomainName, version: UInt64, records: [ResourceRecord],
-        failing: [DomainName: [RecordType]]
-    ) {
-        self.apex = apex
-        self.version = version
-        self.failing = failing
-        var lowest: [SetKey: UInt32] = [:]
-        for record in records { lowest[record.key] = min(lowest[record.key] ?? .max, record.ttl) }
-        var seen = Set<ResourceRecord>()
-        self.records = records.compactMap { record in
-            var record = record
-            record.ttl = lowest[record.key] ?? record.ttl
-            return seen.insert(record).inserted ? record : nil
+    public var longestTTL: UInt32 {
+        owners.reduce(0) { longest, owner in
+            owner.records.reduce(longest) { max($0, $1.ttl) }
         }
+    }
+}
+
+extension ZoneContent: Equatable {
+    public static func == (left: ZoneContent, right: ZoneContent) -> Bool {
+        left.apex == right.apex && left.owners == right.owners
     }
 }
 

@@ -4,9 +4,9 @@ struct ZoneCuts {
     private let apex: DomainName
     private let names: Set<DomainName>
 
-    init(_ records: [ResourceRecord], apex: DomainName) {
-        self.apex = apex
-        names = Set(records.lazy.filter { $0.type == .ns && $0.owner != apex }.map(\.owner))
+    init(_ content: ZoneContent) {
+        apex = content.apex
+        names = Set(content.owners.dropFirst().lazy.filter(\.hasServers).map(\.name))
     }
 
     func contains(_ name: DomainName) -> Bool { names.contains(name) }

@@ -9,12 +9,22 @@ public final class ZoneImage: Sendable {
     public let serial: UInt32
     /// Version of the membership it was made of; 0 for none.
     public let membershipVersion: UInt64
-    /// Every record, SOA first: what transfers and the saved image are made of.
-    public let records: [ResourceRecord]
+    /// What it was made of: what transfers and the saved image are made of.
+    let content: ZoneContent
+    /// Its names, laid out, for the next image.
+    let names: [PackedName]
+    /// The SOA record.
+    let soa: ResourceRecord
+    /// How many records it has.
+    public let recordCount: Int
+
+    /// Every record, SOA first.
+    /// - Complexity: O(n).
+    public var records: [ResourceRecord] { content.records }
+
     /// Names whose set is empty by policy, with the types concerned: they answer SERVFAIL.
-    public let failing: [DomainName: [RecordType]]
-    /// Choices of what to answer for sets of which an answer holds only some.
-    let subsets: [SetKey: [Subset]]
+    /// - Complexity: O(n) in the names.
+    public var failing: [DomainName: [RecordType]] { content.failing }
 
     /// Names and records in wire form; `Node` and `RecordSet` point into it.
     let bytes: [UInt8]
@@ -27,7 +37,8 @@ public final class ZoneImage: Sendable {
     let recordOffsets: [UInt32]
     /// Open addressing: node index + 1, 0 = free; a power of two, at most half full.
     let slots: [UInt32]
-    let apexNode: Int
+    /// The apex comes first in canonical order.
+    let apexNode = 0
     /// Labels of the apex, without the root's.
     let apexLabels: UInt8
     /// Whether it has signatures and proofs for those who want them (RFC 4035 §3).
@@ -91,58 +102,50 @@ public final class ZoneImage: Sendable {
         try self.init(try ZoneContent(zone: zone, membership: membership), serial: serial)
     }
 
-    /// An image of content that is complete, signed or not.
-    /// - Parameter serial: replaces the SOA's, which is signed with it if it is signed at all.
-    public convenience init(_ content: ZoneContent, serial: UInt32) throws(ZoneFault) {
-        try self.init(
-            apex: content.apex, serial: serial, version: content.version,
-            records: content.records, failing: content.failing, subsets: content.subsets)
-    }
-
     /// An image of records as they are.
     /// - Parameter records: SOA first, every owner within `apex`.
     public convenience init(
         apex: DomainName, serial: UInt32, version: UInt64, records: [ResourceRecord]
     ) throws(ZoneFault) {
         try self.init(
-            apex: apex, serial: serial, version: version, records: records, failing: [:],
-            subsets: [:])
+            ZoneContent(
+                apex: apex, version: version, records: records, failing: [:], subsets: [:]),
+            serial: serial)
     }
 
-    /// An image of records as they were saved.
-    /// - Parameter records: SOA first, every owner within `apex`.
-    init(
-        apex: DomainName, serial: UInt32, version: UInt64, records: [ResourceRecord],
-        failing: [DomainName: [RecordType]], subsets: [SetKey: [Subset]]
+    /// An image of content that is complete, signed or not.
+    /// - Parameters:
+    ///   - serial: replaces the SOA's, which is signed with it if it is signed at all.
+    ///   - before: an image of the version before; names that are as they were there are not laid out again.
+    /// - Complexity: O(n) in the names, with little for those that are as before.
+    public init(
+        _ content: ZoneContent, serial: UInt32, before: ZoneImage? = nil
     ) throws(ZoneFault) {
-        guard var soa = records.first, soa.type == .soa, soa.owner == apex else {
-            throw ZoneFault("the image has no SOA record at \(apex)")
-        }
-        soa.data = SOAData.data(soa.data, serial: serial)
-        self.apex = apex
+        let content = content.numbered(serial)
+        guard let soa = content.owners.first?.records.first, soa.type == .soa,
+            soa.owner == content.apex
+        else { throw ZoneFault("the image has no SOA record at \(content.apex)") }
+        self.content = content
+        self.soa = soa
         self.serial = serial
-        membershipVersion = version
-        self.records = [soa] + records.dropFirst()
-        self.failing = failing
-        self.subsets = subsets
-        var packer = ZonePacker(
-            apex: apex, records: self.records, failing: failing, subsets: subsets)
-        try packer.pack()
+        apex = content.apex
+        membershipVersion = content.version
+        recordCount = content.owners.reduce(0) { $0 + $1.records.count }
+        var packer = ZonePacker(content)
+        try packer.pack(before: before?.names ?? [])
+        names = packer.names
         bytes = packer.bytes
         nodes = packer.nodes
         sets = packer.sets
         choices = packer.choices
         recordOffsets = packer.recordOffsets
         slots = packer.slots
-        apexNode = packer.apexNode
         apexLabels = UInt8(truncatingIfNeeded: apex.labelOffsets.count)
         isSigned = packer.isSigned
     }
 
     /// Whether it was made of this content.
-    public func says(_ content: ZoneContent) -> Bool {
-        records == content.records && failing == content.failing && subsets == content.subsets
-    }
+    public func says(_ content: ZoneContent) -> Bool { self.content == content }
 
     /// FNV-1a with a last mix; names are lower-cased before.
     static func hash(_ octet: UInt8, _ state: UInt64) -> UInt64 {

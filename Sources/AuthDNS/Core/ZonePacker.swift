@@ -1,243 +1,154 @@
-/// Lays the records of a zone out for `ZoneImage`: finds every name that exists (empty non-terminals
-/// too), groups records into sets, and encodes each set twice: compressed against a question for its
-/// owner, and plain for answers in which the owner is not the question.
+/// Puts the names of a zone together for `ZoneImage`: finds every name that exists (empty non-terminals too), lays out
+/// those that are not laid out yet, and makes the tables by which names, wildcards and proofs are found.
 struct ZonePacker {
-    let apex: DomainName
-    let records: [ResourceRecord]
-    let failing: [DomainName: [RecordType]]
-    let subsets: [SetKey: [Subset]]
-
+    private let content: ZoneContent
+    private(set) var names: [PackedName] = []
     private(set) var bytes: [UInt8] = []
     private(set) var nodes: [ZoneImage.Node] = []
     private(set) var sets: [ZoneImage.RecordSet] = []
     private(set) var choices: [ZoneImage.RecordSet] = []
     private(set) var recordOffsets: [UInt32] = []
     private(set) var slots: [UInt32] = []
-    private(set) var apexNode = 0
     private(set) var isSigned = false
 
-    init(
-        apex: DomainName, records: [ResourceRecord], failing: [DomainName: [RecordType]],
-        subsets: [SetKey: [Subset]]
-    ) {
-        self.apex = apex
-        self.records = records
-        self.failing = failing
-        self.subsets = subsets
+    init(_ content: ZoneContent) { self.content = content }
+
+    /// - Parameter before: names laid out for the version before, in canonical order; empty for none.
+    /// - Throws: when the records of a name contradict each other.
+    mutating func pack(before: [PackedName]) throws(ZoneFault) {
+        let cuts = ZoneCuts(content)
+        let owners = ZoneContent.merged(content.owners, emptyNonTerminals())
+        names.reserveCapacity(owners.count)
+        // Both are in the same order, so that one walk finds what there was.
+        var old = before[...]
+        for owner in owners {
+            while let first = old.first, first.owner.name != owner.name,
+                first.owner.key.lexicographicallyPrecedes(owner.key)
+            {
+                old = old.dropFirst()
+            }
+            let (isCut, isBelowCut) = (cuts.contains(owner.name), cuts.areAbove(owner.name))
+            if let first = old.first, first.owner == owner, first.isCut == isCut,
+                first.isBelowCut == isBelowCut
+            {
+                names.append(first)
+            } else {
+                names.append(try PackedName(owner, isCut: isCut, isBelowCut: isBelowCut))
+            }
+        }
+        place()
+        fillSlots()
+        placeWildcards()
+        if isSigned { placeDenials() }
     }
 
-    mutating func pack() throws(ZoneFault) {
-        var byName: [DomainName: [ResourceRecord]] = [:]
-        for record in records { byName[record.owner, default: []].append(record) }
-        for name in failing.keys where byName[name] == nil { byName[name] = [] }
-        for name in Array(byName.keys) {
-            var ancestor = name.parent
-            while let current = ancestor, current.isWithin(apex), byName[current] == nil {
-                byName[current] = []
+    /// Names without records above names that have some (RFC 4592 §2.2.2), in canonical order.
+    private func emptyNonTerminals() -> [OwnerRecords] {
+        var found: [DomainName: OwnerRecords] = [:]
+        for owner in content.owners {
+            var ancestor = owner.name.parent
+            while let current = ancestor, current.wire.count > content.apex.wire.count,
+                content.byName[current] == nil, found[current] == nil
+            {
+                found[current] = OwnerRecords(current, [])
                 ancestor = current.parent
             }
         }
-        let cuts = ZoneCuts(records, apex: apex)
-        var index: [DomainName: Int] = [:]
-        let ordered = byName.keys.map { (key: CanonicalOrder.key($0), name: $0) }
-            .sorted { $0.key.lexicographicallyPrecedes($1.key) }
-        let names = ordered.map(\.name)
-        for (key, name) in ordered {
-            index[name] = nodes.count
-            try add(name, key, byName[name] ?? [], cuts: cuts)
-        }
-        for name in names where name.isWildcard {
-            guard let parent = name.parent, let at = index[parent], let own = index[name] else {
-                continue
+        return found.values.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+    }
+
+    /// Puts the names' octets behind each other, and moves what points into them.
+    private mutating func place() {
+        bytes.reserveCapacity(names.reduce(0) { $0 + $1.layout.bytes.count })
+        nodes.reserveCapacity(names.count)
+        for name in names {
+            let layout = name.layout
+            let start = UInt32(bytes.count)
+            let (ownSets, ownOffsets) = (sets.count, UInt32(recordOffsets.count))
+            let ownChoices = UInt32(choices.count)
+            nodes.append(
+                ZoneImage.Node(
+                    nameOffset: start, nameLength: UInt16(name.owner.name.wire.count),
+                    firstSet: UInt32(ownSets), setCount: UInt16(clamping: layout.sets.count),
+                    wildcard: -1, isCut: name.isCut, isBelowCut: name.isBelowCut,
+                    keyOffset: start + UInt32(name.owner.name.wire.count),
+                    keyLength: UInt16(name.owner.key.count)))
+            bytes += layout.bytes
+            recordOffsets += layout.recordOffsets
+            isSigned = isSigned || layout.isSigned
+            for var set in layout.sets {
+                set.move(by: start, ownOffsets)
+                set.firstChoice += ownChoices
+                sets.append(set)
             }
-            nodes[at].wildcard = Int32(own)
+            for var choice in layout.choices {
+                choice.move(by: start, ownOffsets)
+                choices.append(choice)
+            }
         }
-        apexNode = index[apex] ?? 0
-        fillSlots()
-        if isSigned { placeDenials(ordered.map(\.key)) }
+    }
+
+    private mutating func placeWildcards() {
+        for (own, name) in names.enumerated() where name.owner.name.isWildcard {
+            guard let parent = name.owner.name.parent else { continue }
+            // The name above stands before it, most often directly.
+            if let at = names[..<own].lastIndex(where: { $0.owner.name == parent }) {
+                nodes[at].wildcard = Int32(own)
+            }
+        }
     }
 
     /// Finds for each name the one whose NSEC record speaks of it, and of the wildcard below it.
-    private mutating func placeDenials(_ keys: [[UInt8]]) {
+    private mutating func placeDenials() {
         var last: Int32 = 0
-        for index in nodes.indices {
-            let own =
-                Int(nodes[index].firstSet)..<Int(nodes[index].firstSet) + Int(nodes[index].setCount)
-            if sets[own].contains(where: { $0.type == .nsec }) { last = Int32(index) }
+        for index in names.indices {
+            if names[index].layout.hasDenial { last = Int32(index) }
             nodes[index].denial = last
         }
-        for index in nodes.indices {
-            // Only names below this one can stand between it and the wildcard.
-            let star = keys[index] + [0x2A, 0]
-            var low = index
-            var high = keys.count
-            while high - low > 1 {
-                let middle = (low + high) / 2
-                if star.lexicographicallyPrecedes(keys[middle]) {
-                    high = middle
-                } else {
-                    low = middle
-                }
+        for index in names.indices {
+            nodes[index].wildcardDenial = nodes[place(ofWildcardBelow: index)].denial
+        }
+    }
+
+    /// The last name that stands before the wildcard below this one, which does not exist.
+    private func place(ofWildcardBelow index: Int) -> Int {
+        let own = names[index].owner.key
+        // Only names below this one can stand between it and the wildcard, and most have none below them.
+        guard index + 1 < names.count, names[index + 1].owner.key.starts(with: own) else {
+            return index
+        }
+        let star = own + [0x2A, 0]
+        var low = index
+        var high = names.count
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if star.lexicographicallyPrecedes(names[middle].owner.key) {
+                high = middle
+            } else {
+                low = middle
             }
-            nodes[index].wildcardDenial = nodes[low].denial
         }
-    }
-
-    private mutating func add(
-        _ name: DomainName, _ key: [UInt8], _ records: [ResourceRecord], cuts: ZoneCuts
-    ) throws(ZoneFault) {
-        let types = Set(records.map(\.type))
-        let others = records.count { ![.cname, .nsec, .rrsig].contains($0.type) }
-        if types.contains(.cname) && (others > 0 || records.count { $0.type == .cname } > 1) {
-            throw ZoneFault(
-                "\(name) has a CNAME and other records (RFC 1034 section 3.6.2)", owner: name)
-        }
-        var node = ZoneImage.Node(
-            nameOffset: UInt32(bytes.count), nameLength: UInt16(name.wire.count),
-            firstSet: UInt32(sets.count), setCount: 0, wildcard: -1, isCut: cuts.contains(name),
-            isBelowCut: cuts.areAbove(name),
-            keyOffset: UInt32(bytes.count + name.wire.count), keyLength: UInt16(key.count))
-        bytes += name.wire + key
-        for type in types.sorted() {
-            let subsets = subsets[SetKey(owner: name, type: type)] ?? []
-            var set = try laidOut(
-                records.filter { $0.type == type }, of: name, isWhole: !subsets.isEmpty)
-            sign(&set, records.filter { $0.coveredType == type })
-            set.firstChoice = UInt32(choices.count)
-            for subset in subsets {
-                var choice = try laidOut(subset.records, of: name)
-                sign(&choice, subset.signatures)
-                choices.append(choice)
-            }
-            set.choiceCount = UInt32(subsets.count)
-            sets.append(set)
-        }
-        for type in failing[name] ?? [] where !types.contains(type) {
-            sets.append(
-                ZoneImage.RecordSet(
-                    type: type, count: 0, packedOffset: 0, packedLength: 0, recordLength: 0,
-                    offsetsIndex: 0, plainOffset: 0, plainLength: 0, fails: true))
-        }
-        node.setCount = UInt16(clamping: sets.count - Int(node.firstSet))
-        nodes.append(node)
-    }
-
-    /// Lays the signatures over a set behind it.
-    private mutating func sign(
-        _ set: inout ZoneImage.RecordSet, _ signatures: [ResourceRecord]
-    ) {
-        if signatures.isEmpty { return }
-        isSigned = true
-        let start = bytes.count
-        for record in signatures { appendPlain(record, record.ttl) }
-        set.signatures = UInt16(clamping: signatures.count)
-        set.signaturesOffset = UInt32(start)
-        set.signaturesLength = UInt32(bytes.count - start)
-    }
-
-    private mutating func appendPlain(_ record: ResourceRecord, _ ttl: UInt32) {
-        appendFixed(record.type, ttl)
-        bytes.append(UInt64(record.data.count), octets: 2)
-        bytes += record.data
-    }
-
-    /// - Parameter isWhole: choices are answered in its place, so that it need not fit an answer.
-    private mutating func laidOut(
-        _ set: [ResourceRecord], of name: DomainName, isWhole: Bool = false
-    ) throws(ZoneFault) -> ZoneImage.RecordSet {
-        let ttl = set.lazy.map(\.ttl).min() ?? 0
-        let packed = bytes.count
-        var offsets: [UInt32] = []
-        for record in set {
-            offsets.append(UInt32(bytes.count - packed))
-            bytes.append(0xC00C, octets: 2)
-            // Signatures have the TTL of what they cover (RFC 4034 §3): they are no set of their own.
-            appendFixed(record.type, record.type == .rrsig ? record.ttl : ttl)
-            let data = compressed(record, against: name.wire)
-            bytes.append(UInt64(data.count), octets: 2)
-            bytes += data
-        }
-        offsets.append(UInt32(bytes.count - packed))
-        let plain = bytes.count
-        for record in set { appendPlain(record, record.type == .rrsig ? record.ttl : ttl) }
-        // The largest message is 65,535 octets: question, OPT and header take less than 300.
-        guard isWhole || (plain - packed <= 65_200 && set.count <= 4_000) else {
-            throw ZoneFault(
-                "the \(set.count) records of \(name) do not fit one answer (65535 octets)",
-                owner: name)
-        }
-        let first = offsets[1]
-        let isFixed = offsets.indices.dropLast().allSatisfy {
-            offsets[$0 + 1] - offsets[$0] == first
-        }
-        let fixed = isFixed ? first : 0
-        let start = UInt32(recordOffsets.count)
-        if fixed == 0 { recordOffsets += offsets }
-        return ZoneImage.RecordSet(
-            type: set[0].type, count: UInt16(clamping: set.count), packedOffset: UInt32(packed),
-            packedLength: UInt32(plain - packed), recordLength: UInt16(clamping: fixed),
-            offsetsIndex: start, plainOffset: UInt32(plain),
-            plainLength: UInt32(bytes.count - plain), fails: false)
-    }
-
-    private mutating func appendFixed(_ type: RecordType, _ ttl: UInt32) {
-        bytes.append(UInt64(type.rawValue) << 16 | 1, octets: 4)
-        bytes.append(UInt64(ttl), octets: 4)
-    }
-
-    /// The record's data with its names compressed against a question for `question` at offset 12.
-    private func compressed(_ record: ResourceRecord, against question: [UInt8]) -> [UInt8] {
-        let (start, count) = record.type.compressibleNames
-        guard count > 0, !record.owner.isWildcard else { return record.data }
-        var out = Array(record.data[..<start])
-        var offset = start
-        for _ in 0..<count {
-            guard let end = nameEnd(record.data, offset) else { return record.data }
-            out += compressedName(Array(record.data[offset..<end]), against: question)
-            offset = end
-        }
-        return out + record.data[offset...]
-    }
-
-    private func compressedName(_ name: [UInt8], against question: [UInt8]) -> [UInt8] {
-        var labels = [0]
-        while question[labels[labels.count - 1]] != 0 {
-            let last = labels[labels.count - 1]
-            labels.append(last + Int(question[last]) + 1)
-        }
-        let lowered = DomainName(wire: name)?.wire ?? name
-        var offset = 0
-        while name[offset] != 0 {
-            let rest = lowered[offset...]
-            if let match = labels.first(where: { question[$0...].elementsEqual(rest) }) {
-                return name[..<offset] + [
-                    0xC0 | UInt8((match + 12) >> 8), UInt8((match + 12) & 255),
-                ]
-            }
-            offset += Int(name[offset]) + 1
-        }
-        return name
-    }
-
-    private func nameEnd(_ data: [UInt8], _ start: Int) -> Int? {
-        var offset = start
-        while offset < data.count {
-            if data[offset] == 0 { return offset + 1 }
-            offset += Int(data[offset]) + 1
-        }
-        return nil
+        return low
     }
 
     private mutating func fillSlots() {
         var size = 16
         while size < nodes.count * 2 { size *= 2 }
         slots = Array(repeating: 0, count: size)
-        for (index, node) in nodes.enumerated() {
-            let name = Int(node.nameOffset)..<Int(node.nameOffset) + Int(node.nameLength)
-            let hash = ZoneImage.hash(bytes[name])
-            var slot = ZoneImage.slot(hash, mask: size - 1)
+        for (index, name) in names.enumerated() {
+            var slot = ZoneImage.slot(name.hash, mask: size - 1)
             while slots[slot] != 0 { slot = (slot + 1) & (size - 1) }
             slots[slot] = UInt32(index + 1)
         }
+    }
+}
+
+extension ZoneImage.RecordSet {
+    /// To where the octets and the offsets of its name begin.
+    fileprivate mutating func move(by start: UInt32, _ offsets: UInt32) {
+        packedOffset += start
+        plainOffset += start
+        signaturesOffset += start
+        offsetsIndex += offsets
     }
 }

@@ -8,11 +8,15 @@ struct CounterText {
     /// - Parameters:
     ///   - threads: what each thread has counted: those of UDP, then that of TCP.
     ///   - image: what is served.
-    init(_ threads: [NameServerCounters], serving image: ZoneImage) {
+    ///   - isSaved: whether a restart would serve the same.
+    init(_ threads: [NameServerCounters], serving image: ZoneImage, isSaved: Bool) {
         add("serial", "gauge", "Serial number of the served zone.", [("", UInt64(image.serial))])
         add(
             "membership_version", "gauge", "Version of the membership that the zone was made of.",
             [("", image.membershipVersion)])
+        add(
+            "saved", "gauge", "Whether a restart would serve what is served now.",
+            [("", isSaved ? 1 : 0)])
         let last = threads.count - 1
         add(
             "queries_total", "counter", "Messages received, by thread.",
@@ -111,6 +115,6 @@ struct CounterText {
 extension NameServer {
     /// What has been counted since the start, in the text format of Prometheus. Answering never waits for it.
     public var counterText: String {
-        CounterText(countersByThread, serving: image).text
+        CounterText(countersByThread, serving: image, isSaved: isSaved).text
     }
 }

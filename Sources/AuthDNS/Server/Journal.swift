@@ -19,7 +19,11 @@ final class Journal {
     func load(upTo serial: UInt32) -> ZoneHistory {
         var history = ZoneHistory()
         let bytes = FileManager.default.contents(atPath: path) ?? Data()
-        for step in ZoneDifference.read(Array(bytes)) { history.append(step) }
+        for step in ZoneDifference.read(Array(bytes)) {
+            history.append(step)
+            // What the last run published and could not save is gone.
+            if step.toSerial == serial { break }
+        }
         guard history.leads(to: serial) else {
             try? FileManager.default.removeItem(atPath: path)
             return ZoneHistory()

@@ -24,6 +24,8 @@ public final class NameServer: Sendable {
     private let window: Mutex<ChangeWindow>
     /// Whether another process may write what this one has on disk.
     private let isPaused = Atomic<Bool>(false)
+    /// Whether the disk did not take what is served.
+    private let isUnsaved = Atomic<Bool>(false)
 
     /// Loads the saved image; nothing is answered before `start`.
     /// - Parameters:
@@ -113,8 +115,10 @@ public final class NameServer: Sendable {
             logger.error("the saved image is unreadable; starting from the zone file: \(error)")
         }
         // What was published counts, not what the file says: on a circle either can seem newer.
-        let last =
-            saved?.serial ?? reservedSerial(store, logger) ?? SOAData(zone.soa.data)?.serial ?? 0
+        let reserved = reservedSerial(store, logger)
+        let last = reserved ?? saved?.serial ?? SOAData(zone.soa.data)?.serial ?? 0
+        // The last run may have published more than it could save, under serials that are gone.
+        let isLast = saved != nil && reserved == saved?.serial
         let signing = try configuration.signing.map { settings throws(NameServerError) in
             try ZoneSigning(settings, zone: zone.apex)
         }
@@ -123,23 +127,29 @@ public final class NameServer: Sendable {
             journal: Journal(directory: configuration.stateDirectory),
             challenges: Challenges(directory: configuration.stateDirectory), signing: signing)
         // A saved image may be behind what signing demands now.
-        guard let image = try source.image(unixTime: Clock.unixTime(), after: saved) else {
-            guard let saved else { throw NameServerError("there is nothing to answer with") }
-            return (source, saved)
+        let made = try source.image(
+            unixTime: Clock.unixTime(), after: saved, isSameEnough: isLast)
+        guard let image = made ?? saved else {
+            throw NameServerError("there is nothing to answer with")
         }
-        try keep(image, after: saved, of: &source, configuration, store, logger)
+        if made != nil { try saveFirst(image, hasSaved: saved != nil, store, logger) }
+        if made != nil, let saved, !configuration.peers.peers.isEmpty {
+            source.remember(ZoneDifference(from: saved, to: image), logger)
+        }
         return (source, image)
     }
 
-    /// Makes an image the one that a restart serves, and remembers how it came about.
-    private static func keep(
-        _ image: ZoneImage, after before: ZoneImage?, of source: inout ZoneSource,
-        _ configuration: NameServerConfiguration, _ store: ImageStore, _ logger: Logger
+    /// - Throws: when nothing was ever saved, and cannot be. Otherwise a full disk is no reason not to answer.
+    private static func saveFirst(
+        _ image: ZoneImage, hasSaved: Bool, _ store: ImageStore, _ logger: Logger
     ) throws(NameServerError) {
-        try store.save(image)
-        // Without peers there is nobody who could ask what has changed.
-        guard let before, !configuration.peers.peers.isEmpty else { return }
-        source.remember(ZoneDifference(from: before, to: image), logger)
+        do throws(NameServerError) {
+            try store.reserve(image.serial)
+            try store.save(image)
+        } catch {
+            guard hasSaved else { throw error }
+            logger.error("the zone cannot be saved: \(error)")
+        }
     }
 
     private static func reservedSerial(_ store: ImageStore, _ logger: Logger) -> UInt32? {
@@ -176,7 +186,15 @@ public final class NameServer: Sendable {
     /// change that is under way is finished first.
     public func pause() {
         isPaused.store(true, ordering: .relaxed)
-        source.withLock { _ in }
+        source.withLock { _ in close() }
+    }
+
+    /// Leaves the disk as it is to be when nothing more will be published.
+    private func close() {
+        if isUnsaved.load(ordering: .relaxed) { save(published.current) }
+        guard !isUnsaved.load(ordering: .relaxed) else { return }
+        // When it fails, a restart goes on with a newer serial than it had to.
+        try? store.close(with: published.current)
     }
 
     /// Takes changes again: nobody took over. Serials go on behind those that the other process may have written.
@@ -198,14 +216,16 @@ public final class NameServer: Sendable {
         streamWorker.linger(lingering)
         stopping.set()
         for thread in threads.withLock({ $0 }) { thread.join() }
+        source.withLock { _ in if !isPaused.load(ordering: .relaxed) { close() } }
     }
 
-    /// Publishes a membership: builds the image, saves it durably, and lets the threads see it. Every
-    /// query that arrives after the return is answered from it, or from a newer one. A change soon
+    /// Publishes a membership: builds the image, lets the threads see it, and saves it durably. Every
+    /// query that arrives after the return is answered from it, or from a newer one; a disk that does not
+    /// take it is an alarm (`isSaved`), tried again until it does, and no reason not to serve what is true. A change soon
     /// after another waits for the end of the coalescing window, together with those behind it: the
     /// calling thread blocks so long.
     /// - Returns: the serial that is served now; unchanged when the records are the same as before.
-    /// - Throws: when membership and zone contradict each other, or the disk does not take the image;
+    /// - Throws: when membership and zone contradict each other, or the disk takes no serial any more;
     ///   the old image stays.
     @discardableResult
     public func publish(_ membership: Membership) throws(NameServerError) -> UInt32 {
@@ -274,6 +294,7 @@ public final class NameServer: Sendable {
         while !stopping.isSet {
             Thread.sleep(forTimeInterval: 0.25)
             let now = Clock.unixTime()
+            saveAgain()
             guard !isPaused.load(ordering: .relaxed),
                 now >= max(source.withLock { $0.nextDue ?? .max }, pause)
             else { continue }
@@ -289,11 +310,38 @@ public final class NameServer: Sendable {
     private func publish(
         _ image: ZoneImage, _ next: inout ZoneSource
     ) throws(NameServerError) {
-        try NameServer.keep(
-            image, after: published.current, of: &next, configuration, store, logger)
+        try store.reserve(image.serial)
+        // Without peers there is nobody who could ask what has changed.
+        if !configuration.peers.peers.isEmpty {
+            next.remember(ZoneDifference(from: published.current, to: image), logger)
+        }
         published.replace(with: image, next.history)
         notifyWorker.changed(to: image.serial)
+        save(image)
     }
+
+    /// Makes an image the one that a restart serves, or notes that it is not.
+    private func save(_ image: ZoneImage) {
+        do throws(NameServerError) {
+            try store.save(image)
+            if isUnsaved.exchange(false, ordering: .relaxed) {
+                logger.notice("the zone is saved again, with serial \(image.serial)")
+            }
+        } catch {
+            if !isUnsaved.exchange(true, ordering: .relaxed) {
+                logger.error(
+                    "what is served is not saved, and a restart would serve what was: \(error)")
+            }
+        }
+    }
+
+    private func saveAgain() {
+        guard !isSaved, !isPaused.load(ordering: .relaxed) else { return }
+        source.withLock { _ in save(published.current) }
+    }
+
+    /// Whether a restart would serve what is served now.
+    public var isSaved: Bool { !isUnsaved.load(ordering: .relaxed) }
 
     /// The serial that is served.
     public var serial: UInt32 { published.current.serial }

@@ -10,7 +10,7 @@ struct ZoneSigning {
     private(set) var keys: [TimedKey]
     private var signingKeys = SigningKeys(published: [], keySigners: [], zoneSigners: [])
     private var nextStep: UInt64?
-    private var sets = SignedSets()
+    private var names = SignedNames()
     /// When the next key step or the next signature is due, in seconds since 1970.
     private(set) var nextDue: UInt64?
 
@@ -41,7 +41,7 @@ struct ZoneSigning {
     /// Keys that the parent should point at now.
     var entryPoints: [ZoneKey] { signingKeys.entryPoints }
 
-    mutating func take(_ sets: SignedSets) { self.sets = sets }
+    mutating func take(_ names: SignedNames) { self.names = names }
 
     /// Moves the keys on as far as time allows, and writes those that moved.
     /// - Throws: when the disk does not take one; those before it are written and the rest stay as they were.
@@ -91,9 +91,9 @@ struct ZoneSigning {
     ) throws(ZoneFault) -> ZoneContent {
         let now = UInt32(truncatingIfNeeded: unixTime)
         let signer = ZoneSigner(keys: signingKeys, lifetime: lifetime)
-        let (signed, sets) = try signer.sign(content, serial: serial, now: now, before: sets)
-        self.sets = sets
-        let refresh = sets.nextRefresh(lifetime, now: now).map {
+        let (signed, names) = try signer.sign(content, serial: serial, now: now, before: names)
+        self.names = names
+        let refresh = names.nextRefresh(lifetime, now: now).map {
             unixTime &+ UInt64(max(Int32(bitPattern: $0 &- now), 1))
         }
         nextDue = [refresh, nextStep].compactMap { $0 }.min()
@@ -105,9 +105,9 @@ struct ZoneSigning {
         _ content: ZoneContent, serial: UInt32, unixTime: UInt64
     ) throws(ZoneFault) -> ZoneContent {
         let signer = ZoneSigner(keys: signingKeys, lifetime: lifetime)
-        let (signed, sets) = try signer.renumbered(
-            (content, sets), serial: serial, now: UInt32(truncatingIfNeeded: unixTime))
-        self.sets = sets
+        let (signed, names) = try signer.renumbered(
+            (content, names), serial: serial, now: UInt32(truncatingIfNeeded: unixTime))
+        self.names = names
         return signed
     }
 }

@@ -29,7 +29,7 @@ struct ZoneSource {
         history = saved.map { journal.load(upTo: $0.serial) } ?? ZoneHistory()
         if let saved {
             base = ZoneContent(of: saved).without(challenges.records)
-            self.signing?.take(SignedSets(of: saved))
+            self.signing?.take(SignedNames(of: saved))
         } else {
             do throws(ZoneFault) {
                 base = try ZoneContent(zone: zone, membership: nil)
@@ -45,14 +45,14 @@ struct ZoneSource {
     /// - Throws: when membership and zone contradict each other.
     mutating func take(_ membership: Membership) throws(ZoneFault) {
         self.membership = membership
-        base = try ZoneContent(zone: zone, membership: membership)
+        base = try ZoneContent(zone: zone, membership: membership, before: base)
     }
 
     /// Replaces the static part. While the members of a saved image are all that is known, it waits for them.
     mutating func take(_ zone: StaticZone) throws(ZoneFault) {
         self.zone = zone
         if membership != nil || base.version == 0 {
-            base = try ZoneContent(zone: zone, membership: membership)
+            base = try ZoneContent(zone: zone, membership: membership, before: base)
         }
     }
 
@@ -77,10 +77,12 @@ struct ZoneSource {
     }
 
     /// Makes the image of what is known now.
-    /// - Parameter current: what is served; nil when nothing is.
+    /// - Parameters:
+    ///   - current: what is served; nil when nothing is.
+    ///   - isSameEnough: whether an image that would say the same need not be made.
     /// - Returns: nil when it would say the same as `current`.
     mutating func image(
-        unixTime: UInt64, after current: ZoneImage?
+        unixTime: UInt64, after current: ZoneImage?, isSameEnough: Bool = true
     ) throws(NameServerError) -> ZoneImage? {
         challenges.expire(now: unixTime)
         let content = base.adding(challenges.records)
@@ -92,31 +94,15 @@ struct ZoneSource {
         requested = []
         do throws(ZoneFault) {
             // Whatever has not changed keeps its signatures, so that two equal zones are equal.
-            let same = try completed(content, current?.serial ?? serial) {
-                (signing, content, serial) throws(ZoneFault) in
-                try signing.sign(content, serial: serial, unixTime: unixTime)
-            }
-            if let current, current.says(same) { return nil }
+            let last = current?.serial ?? serial
+            let same = try signing?.sign(content, serial: last, unixTime: unixTime) ?? content
+            if isSameEnough, let current, current.says(same.numbered(last)) { return nil }
             serial = Serial.next(after: serial, unixTime: UInt32(truncatingIfNeeded: unixTime))
-            let next = try completed(same, serial) {
-                (signing, content, serial) throws(ZoneFault) in
-                try signing.renumber(content, serial: serial, unixTime: unixTime)
-            }
-            return try ZoneImage(next, serial: serial)
+            let next = try signing?.renumber(same, serial: serial, unixTime: unixTime) ?? same
+            return try ZoneImage(next, serial: serial, before: current)
         } catch {
             throw NameServerError(error.description)
         }
-    }
-
-    /// The content as this version, by `sign` when the zone is signed.
-    private mutating func completed(
-        _ content: ZoneContent, _ serial: UInt32,
-        _ sign: (inout ZoneSigning, ZoneContent, UInt32) throws(ZoneFault) -> ZoneContent
-    ) throws(ZoneFault) -> ZoneContent {
-        guard var signing else { return content.numbered(serial) }
-        let signed = try sign(&signing, content, serial)
-        self.signing = signing
-        return signed
     }
 
     /// Makes durable what only counts once it is published.

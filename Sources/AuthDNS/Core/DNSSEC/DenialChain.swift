@@ -2,25 +2,19 @@
 /// that any name in between is proven not to exist.
 enum DenialChain {
     /// - Parameters:
-    ///   - sets: every set of the zone that is not glue, by owner: the types there.
-    ///   - failing: names whose sets are empty by policy. Their types are said to exist, since a resolver that
-    ///     proves their absence by itself (RFC 8198) would turn "try again" into "does not exist".
+    ///   - owner: a name that is the zone's own. Types whose sets are empty by policy are said to exist, since a
+    ///     resolver that proves their absence by itself (RFC 8198) would turn "try again" into "does not exist".
+    ///   - next: the one behind it in canonical order, behind the last the first.
+    ///   - isCut: whether all but NS and DS is another zone's.
     ///   - ttl: the lesser of the SOA's TTL and its minimum (RFC 9077 §3).
-    /// - Complexity: O(n log n) in the names.
-    static func records(
-        types: [DomainName: Set<RecordType>], failing: [DomainName: [RecordType]], ttl: UInt32
-    ) -> [ResourceRecord] {
-        var all = types
-        for (name, missing) in failing { all[name, default: []].formUnion(missing) }
-        let ordered = all.map { (key: CanonicalOrder.key($0.key), name: $0.key, types: $0.value) }
-            .sorted { $0.key.lexicographicallyPrecedes($1.key) }
-        return ordered.indices.map { index in
-            let own = ordered[index]
-            let next = ordered[(index + 1) % ordered.count].name
-            return ResourceRecord(
-                owner: own.name, type: .nsec, ttl: ttl,
-                data: next.wire + bitmap(own.types.union([.nsec, .rrsig])))
-        }
+    static func record(
+        _ owner: OwnerRecords, next: DomainName, isCut: Bool, ttl: UInt32
+    ) -> ResourceRecord {
+        var types: Set<RecordType> = [.nsec, .rrsig]
+        types.formUnion(owner.records.lazy.map(\.type).filter { !isCut || $0 == .ns || $0 == .ds })
+        types.formUnion(owner.failing ?? [])
+        return ResourceRecord(
+            owner: owner.name, type: .nsec, ttl: ttl, data: next.wire + bitmap(types))
     }
 
     /// Types as windows of 256 bits without trailing zeros (RFC 4034 §4.1.2).

@@ -17,77 +17,94 @@ public struct ZoneSigner: Sendable {
     ///   - now: seconds since 1970, modulo 2^32.
     ///   - before: what was signed last, with which good signatures come; empty for none.
     /// - Returns: the same zone signed, and what to hand in as `before` next time.
-    /// - Complexity: O(n log n) in the records, and one signature per key and set that has none.
+    /// - Complexity: O(n) in the names with little for each that is as before, and one signature per key and set
+    ///   that has none.
     public func sign(
-        _ content: ZoneContent, serial: UInt32, now: UInt32, before: SignedSets
-    ) throws(ZoneFault) -> (content: ZoneContent, sets: SignedSets) {
-        var records = content.numbered(serial).records + keys.records(at: content.apex)
-        let cuts = ZoneCuts(records, apex: content.apex)
-        var sets: [SetKey: [ResourceRecord]] = [:]
-        var types: [DomainName: Set<RecordType>] = [:]
-        for record in records where !ZoneSigner.isGlue(record, cuts) {
-            sets[record.key, default: []].append(record)
-            types[record.owner, default: []].insert(record.type)
+        _ content: ZoneContent, serial: UInt32, now: UInt32, before: SignedNames
+    ) throws(ZoneFault) -> (content: ZoneContent, names: SignedNames) {
+        let whole = content.numbered(serial).adding(keys.records(at: content.apex))
+        guard let soa = whole.soa else { throw ZoneFault("the zone has no SOA record") }
+        let cuts = ZoneCuts(whole)
+        let own = whole.owners.indices.filter { !cuts.areAbove(whole.owners[$0].name) }
+        let ttl = ZoneSigner.negativeTTL(soa)
+        var owners = whole.owners
+        var names = SignedNames(keys, capacity: own.count)
+        for (place, index) in own.enumerated() {
+            let source = owners[index]
+            let next = owners[own[(place + 1) % own.count]].name
+            let old = before[source.name]
+            if let old, before.keys == keys, old.source == source, old.next == next,
+                old.denialTTL == ttl, lifetime.isFresh(until: old.firstEnd, now: now)
+            {
+                owners[index] = old.signed
+                names.put(old)
+                continue
+            }
+            let isCut = cuts.contains(source.name)
+            let signed = try signed(
+                source, content.apex, now, old,
+                denial: DenialChain.record(source, next: next, isCut: isCut, ttl: ttl),
+                isCut: isCut)
+            owners[index] = signed
+            names.put(
+                SignedName(
+                    source: source, next: next, denialTTL: ttl, signed: signed, now: now))
         }
-        let denials = DenialChain.records(
-            types: types, failing: content.failing, ttl: ZoneSigner.negativeTTL(records[0]))
-        for record in denials { sets[record.key] = [record] }
-        records += denials
-        var signed = SignedSets()
-        for (key, set) in sets where !(key.type == .ns && cuts.contains(key.owner)) {
-            let old = before.signatures(over: set, of: key, by: signers(of: key), lifetime, now)
-            signed.put(
-                try signatures(over: set, of: key, in: content.apex, now, old), set, key)
-        }
-        // In a fixed order, so that two signings of one zone are equal.
-        var placed = Set<SetKey>()
-        for record in records where placed.insert(record.key).inserted {
-            signed.appendSignatures(of: record.key, to: &records)
-        }
-        var result = content
-        result.records = records
-        for (key, choices) in content.subsets {
-            result.subsets[key] = try signedChoices(
-                choices, key, content.apex, now, before, &signed)
-        }
-        return (result, signed)
+        return (whole.with(owners), names)
     }
 
-    /// What was signed just now, as another version: nothing but the SOA is signed again.
+    /// What was signed just now, as another version: nothing but the apex is signed again.
     public func renumbered(
-        _ signed: (content: ZoneContent, sets: SignedSets), serial: UInt32, now: UInt32
-    ) throws(ZoneFault) -> (content: ZoneContent, sets: SignedSets) {
-        var (content, sets) = signed
-        content = content.numbered(serial)
-        let soa = content.records[0]
-        let made = try signatures(over: [soa], of: soa.key, in: content.apex, now)
-        let places = content.records.indices.filter {
-            content.records[$0].owner == content.apex && content.records[$0].coveredType == .soa
-        }
-        for (place, signature) in zip(places, made) { content.records[place] = signature }
-        sets.put(made, [soa], soa.key)
-        return (content, sets)
+        _ signed: (content: ZoneContent, names: SignedNames), serial: UInt32, now: UInt32
+    ) throws(ZoneFault) -> (content: ZoneContent, names: SignedNames) {
+        var (content, names) = signed
+        let apex = content.apex
+        guard let old = names[apex] else { return signed }
+        let denial = old.signed.records.filter { $0.type == .nsec }
+        let source = old.source.numbered(serial)
+        let owner = try self.signed(
+            source, apex, now, old, denial: denial[0], isCut: false)
+        names.put(
+            SignedName(
+                source: source, next: old.next, denialTTL: old.denialTTL, signed: owner, now: now))
+        content = content.replacing([owner])
+        return (content, names)
     }
 
-    private func signedChoices(
-        _ choices: [Subset], _ key: SetKey, _ apex: DomainName, _ now: UInt32,
-        _ before: SignedSets, _ signed: inout SignedSets
-    ) throws(ZoneFault) -> [Subset] {
-        var result = choices
-        for index in result.indices {
-            let set = result[index].records
-            let old = before.signatures(
-                overChoice: set, of: key, by: signers(of: key), lifetime, now)
-            result[index].signatures = try signatures(over: set, of: key, in: apex, now, old)
-            signed.put(choice: result[index], key)
+    /// One name with its proof and its signatures.
+    private func signed(
+        _ owner: OwnerRecords, _ apex: DomainName, _ now: UInt32, _ old: SignedName?,
+        denial: ResourceRecord, isCut: Bool
+    ) throws(ZoneFault) -> OwnerRecords {
+        var records = owner.records + [denial]
+        var order: [RecordType] = []
+        var sets: [RecordType: [ResourceRecord]] = [:]
+        for record in records where !ZoneSigner.isGlue(record, atCut: isCut) {
+            if sets[record.type] == nil { order.append(record.type) }
+            sets[record.type, default: []].append(record)
         }
-        return result
+        for type in order where !(type == .ns && isCut) {
+            let set = sets[type] ?? []
+            let key = SetKey(owner: owner.name, type: type)
+            let known = old?.signatures(over: set, by: signers(of: key), lifetime, now)
+            records += try signatures(over: set, of: key, in: apex, now, known)
+        }
+        var subsets = owner.subsets
+        for (type, choices) in owner.subsets {
+            let key = SetKey(owner: owner.name, type: type)
+            let known = old?.choices(of: type, by: signers(of: key), lifetime, now) ?? [:]
+            for index in choices.indices {
+                let set = choices[index].records
+                subsets[type]?[index].signatures = try signatures(
+                    over: set, of: key, in: apex, now, known[set])
+            }
+        }
+        return OwnerRecords(owner.name, records, failing: owner.failing, subsets: subsets)
     }
 
-    /// Records at and below a cut that belong to the delegated zone.
-    private static func isGlue(_ record: ResourceRecord, _ cuts: ZoneCuts) -> Bool {
-        cuts.contains(record.owner)
-            ? record.type != .ns && record.type != .ds : cuts.areAbove(record.owner)
+    /// Records at a cut that belong to the delegated zone.
+    private static func isGlue(_ record: ResourceRecord, atCut isCut: Bool) -> Bool {
+        isCut && ![.ns, .ds, .nsec].contains(record.type)
     }
 
     private static func negativeTTL(_ soa: ResourceRecord) -> UInt32 {

@@ -61,7 +61,7 @@ public struct PeerResponder: Sendable {
             guard let serial = PeerResponder.serial(of: query, at: image.apex) else {
                 return refused(.formatError, query, facts, exchange, unixTime)
             }
-            records = context.transport == .udp ? [image.records[0]] : changes(since: serial)
+            records = context.transport == .udp ? [image.soa] : changes(since: serial)
         }
         let stream = TransferStream(
             records, apex: image.apex, head: head(query, facts, .noError), hasOPT: facts.hasOPT,
@@ -71,15 +71,15 @@ public struct PeerResponder: Sendable {
         return single.message(unixTime: unixTime).map { .message($0) } ?? .none
     }
 
-    private var wholeZone: [ResourceRecord] { image.records + [image.records[0]] }
+    private var wholeZone: [ResourceRecord] { image.records + [image.soa] }
 
     /// What an asker with that version gets: one SOA record when there is nothing newer, what has changed when
     /// that is known and less than the whole, else the whole (RFC 1995 §4).
     private func changes(since serial: UInt32) -> [ResourceRecord] {
-        let newest = image.records[0]
+        let newest = image.soa
         guard Serial.isNewer(image.serial, than: serial) else { return [newest] }
         guard history.leads(to: image.serial), let step = history.difference(from: serial),
-            step.removed.count + step.added.count < image.records.count
+            step.removed.count + step.added.count < image.recordCount
         else { return wholeZone }
         return [newest, step.from] + step.removed + [newest] + step.added + [newest]
     }

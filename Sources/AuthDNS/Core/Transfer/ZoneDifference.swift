@@ -14,14 +14,22 @@ public struct ZoneDifference: Hashable, Sendable {
     public var fromSerial: UInt32 { SOAData(from.data)?.serial ?? 0 }
     public var toSerial: UInt32 { SOAData(to.data)?.serial ?? 0 }
 
-    /// - Complexity: O(n) in the records of both images.
+    /// - Complexity: O(n) in the names of both images, and in the records of those that differ.
     public init(from old: ZoneImage, to new: ZoneImage) {
-        let before = Set(old.records.dropFirst())
-        let after = Set(new.records.dropFirst())
+        var (removed, added): ([ResourceRecord], [ResourceRecord]) = ([], [])
+        for owner in new.content.owners {
+            let before = old.content.byName[owner.name]
+            if before === owner { continue }
+            let (was, now) = (Set(before?.records ?? []), Set(owner.records))
+            removed += was.subtracting(now)
+            added += now.subtracting(was)
+        }
+        for owner in old.content.owners where new.content.byName[owner.name] == nil {
+            removed += owner.records
+        }
         self.init(
-            from: old.records[0], to: new.records[0],
-            removed: old.records.dropFirst().filter { !after.contains($0) },
-            added: new.records.dropFirst().filter { !before.contains($0) })
+            from: old.soa, to: new.soa, removed: removed.filter { $0.type != .soa },
+            added: added.filter { $0.type != .soa })
     }
 
     init(
