@@ -77,7 +77,7 @@ public struct Movement: Hashable, Sendable {
     public var gap: Duration
     /// Least time a machine serves a role before demand may take it away.
     public var minDwell: Duration
-    /// Demand must stay above the setpoint for this long before the setpoint grows.
+    /// Demand must be above the setpoint for most of this time before the setpoint grows.
     public var upWindow: Duration
     /// Demand must stay below the setpoint for this long before the setpoint shrinks.
     public var downWindow: Duration

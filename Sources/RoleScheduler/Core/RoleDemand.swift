@@ -1,7 +1,7 @@
 import Farm
 
 /// From signals to how many members a role shall have: raw demand, then tolerance and windows. Growth
-/// waits until demand stayed up for the up window; shrinking until it stayed down for the down window;
+/// waits until demand was up for most of the up window; shrinking until it stayed down for the down window;
 /// a missing signal is never zero: it bars shrinking and nothing else.
 struct RoleDemand {
     let policy: Policy
@@ -81,12 +81,16 @@ struct RoleDemand {
         return backlog > 0
     }
 
-    /// Grows to the least demand of the up window, shrinks to the most of the down window, and only
-    /// when demand was watched for that long.
+    /// Grows to the median demand of the up window, shrinks to the most of the down window, and only
+    /// when demand was watched for that long. The least demand of the up window would hide a role that is at
+    /// its limit as soon as single numbers are off by more than a few percent; a mean would follow one absurd
+    /// number. The median of whole counts is the count of the median, so that rounding up adds nothing to it.
     private func settled(_ history: [FarmState.Wanted], _ setpoint: Int) -> Int {
         let watched = now.since(history.first?.at ?? now)
         let recent = history.filter { now.since($0.at) <= policy.movement.upWindow }
-        let up = recent.map(\.count).min() ?? setpoint
+            .map(\.count).sorted()
+        // The lower of the two in the middle.
+        let up = recent.isEmpty ? setpoint : recent[(recent.count - 1) / 2]
         if up > setpoint {
             return watched >= policy.movement.upWindow || policy.movement.upWindow == .zero
                 ? up : setpoint
