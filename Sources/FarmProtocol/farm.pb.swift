@@ -824,6 +824,28 @@ public nonisolated struct Smurffarm_V1_SmurfLine: Sendable {
 
   public var reason: String = String()
 
+  public var words: [Smurffarm_V1_OperatorWord] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// What an operator ordered about a machine, while it holds.
+public nonisolated struct Smurffarm_V1_OperatorWord: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// "move web", "hold", "cordon"
+  public var word: String = String()
+
+  public var secondsLeft: Double = 0
+
+  public var reason: String = String()
+
+  public var `operator`: String = String()
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -873,7 +895,7 @@ public nonisolated struct Smurffarm_V1_OverrideRequest: Sendable {
 
   public var smurf: String = String()
 
-  /// MOVE only
+  /// MOVE; PIN: empty = the role it has
   public var role: String = String()
 
   /// 0 = the default, one hour
@@ -891,6 +913,13 @@ public nonisolated struct Smurffarm_V1_OverrideRequest: Sendable {
     case move // = 1
     case hold // = 2
     case release // = 3
+
+    /// stays where it is, takes no other role
+    case cordon // = 4
+    case uncordon // = 5
+
+    /// MOVE to the role it has, or to the one that is named
+    case pin // = 6
     case UNRECOGNIZED(Int)
 
     public init() {
@@ -903,6 +932,9 @@ public nonisolated struct Smurffarm_V1_OverrideRequest: Sendable {
       case 1: self = .move
       case 2: self = .hold
       case 3: self = .release
+      case 4: self = .cordon
+      case 5: self = .uncordon
+      case 6: self = .pin
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -913,6 +945,9 @@ public nonisolated struct Smurffarm_V1_OverrideRequest: Sendable {
       case .move: return 1
       case .hold: return 2
       case .release: return 3
+      case .cordon: return 4
+      case .uncordon: return 5
+      case .pin: return 6
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -923,6 +958,9 @@ public nonisolated struct Smurffarm_V1_OverrideRequest: Sendable {
       .move,
       .hold,
       .release,
+      .cordon,
+      .uncordon,
+      .pin,
     ]
 
   }
@@ -2579,7 +2617,7 @@ nonisolated extension Smurffarm_V1_RoleLine: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Smurffarm_V1_SmurfLine: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".SmurfLine"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}smurf\0\u{1}addresses\0\u{1}role\0\u{1}state\0\u{3}seconds_in_state\0\u{1}healthy\0\u{1}connections\0\u{1}rate\0\u{1}reason\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}smurf\0\u{1}addresses\0\u{1}role\0\u{1}state\0\u{3}seconds_in_state\0\u{1}healthy\0\u{1}connections\0\u{1}rate\0\u{1}reason\0\u{1}words\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2596,6 +2634,7 @@ nonisolated extension Smurffarm_V1_SmurfLine: SwiftProtobuf.Message, SwiftProtob
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.connections) }()
       case 8: try { try decoder.decodeSingularDoubleField(value: &self.rate) }()
       case 9: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 10: try { try decoder.decodeRepeatedMessageField(value: &self.words) }()
       default: break
       }
     }
@@ -2629,6 +2668,9 @@ nonisolated extension Smurffarm_V1_SmurfLine: SwiftProtobuf.Message, SwiftProtob
     if !self.reason.isEmpty {
       try visitor.visitSingularStringField(value: self.reason, fieldNumber: 9)
     }
+    if !self.words.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.words, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2642,6 +2684,52 @@ nonisolated extension Smurffarm_V1_SmurfLine: SwiftProtobuf.Message, SwiftProtob
     if lhs.connections != rhs.connections {return false}
     if lhs.rate != rhs.rate {return false}
     if lhs.reason != rhs.reason {return false}
+    if lhs.words != rhs.words {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_OperatorWord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".OperatorWord"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}word\0\u{3}seconds_left\0\u{1}reason\0\u{1}operator\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.word) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self.secondsLeft) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.`operator`) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.word.isEmpty {
+      try visitor.visitSingularStringField(value: self.word, fieldNumber: 1)
+    }
+    if self.secondsLeft.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.secondsLeft, fieldNumber: 2)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 3)
+    }
+    if !self.`operator`.isEmpty {
+      try visitor.visitSingularStringField(value: self.`operator`, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_OperatorWord, rhs: Smurffarm_V1_OperatorWord) -> Bool {
+    if lhs.word != rhs.word {return false}
+    if lhs.secondsLeft != rhs.secondsLeft {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.`operator` != rhs.`operator` {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2788,7 +2876,7 @@ nonisolated extension Smurffarm_V1_OverrideRequest: SwiftProtobuf.Message, Swift
 }
 
 nonisolated extension Smurffarm_V1_OverrideRequest.Action: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ACTION_UNSPECIFIED\0\u{1}ACTION_MOVE\0\u{1}ACTION_HOLD\0\u{1}ACTION_RELEASE\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ACTION_UNSPECIFIED\0\u{1}ACTION_MOVE\0\u{1}ACTION_HOLD\0\u{1}ACTION_RELEASE\0\u{1}ACTION_CORDON\0\u{1}ACTION_UNCORDON\0\u{1}ACTION_PIN\0")
 }
 
 nonisolated extension Smurffarm_V1_OverrideReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

@@ -23,6 +23,7 @@ struct Smurf: AsyncParsableCommand {
             DemoCommand.self, ServeCommand.self, AgentCommand.self, SendCommand.self,
             MailingCommand.self,
             RolesCommand.self, MoveCommand.self, HoldCommand.self, ReleaseCommand.self,
+            PinCommand.self, CordonCommand.self, UncordonCommand.self,
             HistoryCommand.self, PolicyCommand.self, ZoneCommand.self, DNSCommand.self,
             SinkCommand.self,
             ExampleCommand.self,

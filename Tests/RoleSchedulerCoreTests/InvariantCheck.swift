@@ -14,7 +14,7 @@ struct InvariantCheck {
 
     func broken() -> [String] {
         movesAreFew() + targetsAreLawful() + transitionsAreLegal() + drainsAreFull()
-            + dwellIsKept() + floorsAreKept() + capabilitiesAreKept()
+            + dwellIsKept() + floorsAreKept() + capabilitiesAreKept() + cordonsAreKept()
     }
 
     /// Moves of the scheduler's own will: not recoveries, deaths or operators' words.
@@ -157,6 +157,22 @@ struct InvariantCheck {
             }
             return policy.allows(action.smurf, role)
                 ? nil : "I4: \(action.smurf) must not hold \(role)"
+        }
+    }
+
+    /// I14: a cordoned machine takes no role, and keeps the one it has unless it dies, or a hold or the policy
+    /// takes it out.
+    private func cordonsAreKept() -> [String] {
+        plan.actions.compactMap { action in
+            guard plan.state.smurfs[action.smurf]?.cordon != nil else { return nil }
+            switch (action.from, action.to) {
+            case (.idle, .warming):
+                return "I14: \(action.smurf) is cordoned and takes a role: \(action.why)"
+            case (.serving, .draining):
+                return voluntary.contains(action)
+                    ? "I14: \(action.smurf) is cordoned and taken away: \(action.why)" : nil
+            default: return nil
+            }
         }
     }
 

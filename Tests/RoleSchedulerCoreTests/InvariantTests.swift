@@ -161,6 +161,13 @@ import Testing
             farm.policy.members[index].not = isPin ? [] : [rule.role]
         }
         if Int.random(in: 0..<30, using: &random) == 0,
+            let id = farm.ids.randomElement(using: &random)
+        {
+            farm.state.smurfs[id]?.cordon = Cordon(
+                until: farm.now.advanced(by: .seconds(Int.random(in: 1...90, using: &random))),
+                reason: "test", by: "operator")
+        }
+        if Int.random(in: 0..<30, using: &random) == 0,
             let id = farm.ids.randomElement(using: &random),
             let rule = farm.policy.roles.randomElement(using: &random)
         {

@@ -47,6 +47,8 @@ public struct SmurfRecord: Hashable, Sendable {
     public var unreadySince: Moment?
     /// An operator's word; it ends by itself.
     public var override: Override?
+    /// Another one beside it, so that the end of one leaves the other as it is.
+    public var cordon: Cordon?
     /// Times it fell from serving because it was dead, or never got ready to serve.
     public var falls: Int
     /// Why it is where it is.
@@ -59,6 +61,7 @@ public struct SmurfRecord: Hashable, Sendable {
         downSince = nil
         unreadySince = nil
         override = nil
+        cordon = nil
         falls = 0
         reason = "joined"
     }
@@ -146,6 +149,21 @@ public struct Override: Hashable, Sendable {
 
     public init(kind: Kind, until: Moment, reason: String, by: String) {
         self.kind = kind
+        self.until = until
+        self.reason = reason
+        self.by = by
+    }
+}
+
+/// An operator's word that a machine stays where it is: it keeps its role if it has one, and takes no other.
+/// A machine that dies, or that the policy or a `hold` takes out of its role, gets none back before the end.
+public struct Cordon: Hashable, Sendable {
+    public var until: Moment
+    public var reason: String
+    /// Who said so.
+    public var by: String
+
+    public init(until: Moment, reason: String, by: String) {
         self.until = until
         self.reason = reason
         self.by = by

@@ -8,7 +8,7 @@ extension Planner {
 
     mutating func live() {
         for id in ids {
-            expireOverride(id)
+            expireWords(id)
             noteHealth(id)
             age(id)
         }
@@ -16,10 +16,15 @@ extension Planner {
         state.departedSenders = state.departedSenders.filter { now.since($0.value) <= memory }
     }
 
-    private mutating func expireOverride(_ id: SmurfID) {
-        guard let override = record(id)?.override, override.until <= now else { return }
-        state.smurfs[id]?.override = nil
-        state.smurfs[id]?.reason = "override ended"
+    private mutating func expireWords(_ id: SmurfID) {
+        if let override = record(id)?.override, override.until <= now {
+            state.smurfs[id]?.override = nil
+            state.smurfs[id]?.reason = "override ended"
+        }
+        if let cordon = record(id)?.cordon, cordon.until <= now {
+            state.smurfs[id]?.cordon = nil
+            state.smurfs[id]?.reason = "cordon ended"
+        }
     }
 
     private mutating func noteHealth(_ id: SmurfID) {

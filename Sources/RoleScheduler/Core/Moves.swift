@@ -61,7 +61,7 @@ extension Planner {
     private mutating func obeyMoves(_ budget: inout Int) {
         for id in ids where budget > 0 && isUnmoved(id) && isUp(id) {
             guard let record = record(id), case .move(let role)? = record.override?.kind,
-                policy[role] != nil
+                record.cordon == nil, policy[role] != nil
             else { continue }
             let why = "moved by \(record.override?.by ?? ""): \(record.override?.reason ?? "")"
             switch record.state {
@@ -206,7 +206,7 @@ extension Planner {
     /// Whether `id` may leave `role` of the scheduler's own will.
     private func isSpare(_ id: SmurfID, _ role: Role) -> Bool {
         guard let record = record(id), isUnmoved(id), record.override == nil,
-            member(id).pin == nil, assigned(role).count > targets[role] ?? 0,
+            record.cordon == nil, member(id).pin == nil, assigned(role).count > targets[role] ?? 0,
             now.since(record.since) >= policy.movement.minDwell
         else { return false }
         let floor = min(policy[role]?.min ?? 0, targets[role] ?? 0)

@@ -139,11 +139,14 @@ struct Planner: Sendable {
         case .joining, .quarantined: return false
         case .idle, .warming, .serving, .draining: break
         }
-        return record.override?.kind != .hold && isFit(id, unreadySince: record.unreadySince)
+        // A cordoned machine without a role cannot take one: it is no machine to share out.
+        let isOut = record.override?.kind == .hold || record.cordon != nil && record.assigned == nil
+        return !isOut && isFit(id, unreadySince: record.unreadySince)
     }
 
-    /// Whether the machine may hold the role, by policy and by an operator's word.
+    /// Whether the machine may hold the role, by policy and by operators' words.
     func mayHold(_ id: SmurfID, _ role: Role) -> Bool {
+        if let record = record(id), record.cordon != nil, record.assigned != role { return false }
         switch record(id)?.override?.kind {
         case .move(let wanted): return wanted == role
         case .hold: return false

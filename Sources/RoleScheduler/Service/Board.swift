@@ -28,6 +28,8 @@ public struct Board: Hashable, Sendable {
         public var connections: Int
         /// Work units per second.
         public var rate: Double
+        /// What operators ordered and what still holds.
+        public var words: [OperatorWord]
     }
 
     public struct SignalLine: Hashable, Sendable {

@@ -50,6 +50,14 @@ final class FarmStore: Sendable {
                     CREATE TABLE departed_sender (smurf TEXT PRIMARY KEY);
                     """)
         }
+        migrator.registerMigration("cordon") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE cordon (
+                        smurf TEXT PRIMARY KEY, until REAL NOT NULL, reason TEXT NOT NULL,
+                        "by" TEXT NOT NULL);
+                    """)
+        }
         try migrator.migrate(queue)
         return queue
     }
@@ -81,6 +89,7 @@ final class FarmStore: Sendable {
                     SmurfID(String($0))
                 }
             }
+            try FarmStore.loadCordons(into: &state, now: now, unixTime: unixTime, db)
             try FarmStore.loadDemand(into: &state, now: now, db)
             if !state.smurfs.isEmpty { state.resumed = now }
             let version = try Int64.fetchOne(
@@ -129,12 +138,24 @@ final class FarmStore: Sendable {
             reason: row["override_reason"] ?? "", by: row["override_by"] ?? "")
     }
 
+    private static func loadCordons(
+        into state: inout FarmState, now: Moment, unixTime: Double, _ db: Database
+    ) throws {
+        for row in try Row.fetchAll(db, sql: "SELECT * FROM cordon") {
+            guard let id = SmurfID(row["smurf"]), let until: Double = row["until"] else { continue }
+            state.smurfs[id]?.cordon = Cordon(
+                until: now.advanced(by: .seconds(max(until - unixTime, 0))),
+                reason: row["reason"] ?? "", by: row["by"] ?? "")
+        }
+    }
+
     /// Saves everything that changed, in one transaction.
     func save(
         _ state: FarmState, version: UInt64, history: [HistoryEntry], now: Moment, unixTime: Double
     ) throws {
         try queue.write { db in
-            try db.execute(sql: "DELETE FROM smurf; DELETE FROM last_members")
+            try db.execute(
+                sql: "DELETE FROM smurf; DELETE FROM last_members; DELETE FROM cordon")
             for id in state.ids {
                 guard let record = state.smurfs[id] else { continue }
                 try FarmStore.insert(id, record, db, now: now, unixTime: unixTime)
@@ -179,6 +200,12 @@ final class FarmStore: Sendable {
                 id.name, record.addresses.map(\.description).joined(separator: ","),
                 record.state.description, record.falls, record.reason, kind, until,
                 record.override?.reason, record.override?.by,
+            ])
+        guard let cordon = record.cordon else { return }
+        try db.execute(
+            sql: "INSERT INTO cordon VALUES (?, ?, ?, ?)",
+            arguments: [
+                id.name, unixTime + cordon.until.since(now).inSeconds, cordon.reason, cordon.by,
             ])
     }
 

@@ -6,15 +6,15 @@ public import RoleSchedulerCore
 /// The scheduler as it runs: it takes reports and numbers, calls `plan` a few times a second, keeps the
 /// state on disk, and hands every changed membership to whoever publishes it. It decides nothing itself.
 public actor RoleSchedulerService {
-    private var policy: Policy
+    var policy: Policy
     private let store: FarmStore
     private let logger: Logger
     private let start = ContinuousClock.now
-    private var state: FarmState
+    var state: FarmState
     private var health: [SmurfID: Health] = [:]
     private var demand = Demand()
     private var published: Membership?
-    private var version: UInt64
+    var version: UInt64
     private var lastPlan: Plan?
     private var notes: [String] = []
     private var meters: [SmurfID: WorkMeter] = [:]
@@ -230,7 +230,7 @@ public actor RoleSchedulerService {
         }
     }
 
-    private func save(
+    func save(
         _ state: FarmState, version: UInt64, _ entries: [HistoryEntry], _ now: Moment
     ) throws {
         try store.save(
@@ -238,7 +238,7 @@ public actor RoleSchedulerService {
             unixTime: Date().timeIntervalSince1970)
     }
 
-    private func entry(
+    func entry(
         _ smurf: SmurfID, from: String, to: String, _ who: String, _ why: String
     ) -> HistoryEntry {
         HistoryEntry(
@@ -270,7 +270,8 @@ public actor RoleSchedulerService {
     public func release(_ id: SmurfID, reason: String, by operator: String) throws {
         guard let record = state.smurfs[id] else { throw unknown(id) }
         guard record.override != nil || record.state == .quarantined else {
-            throw OverrideError("'\(id)' is neither moved nor held by an operator")
+            let hint = record.cordon == nil ? "" : "; it is cordoned: 'smurf uncordon \(id)'"
+            throw OverrideError("'\(id)' is neither moved nor held by an operator\(hint)")
         }
         // Nobody has to explain why the scheduler may have its machine back.
         if !reason.isEmpty { _ = try OperatorReason(reason) }
@@ -286,11 +287,16 @@ public actor RoleSchedulerService {
         state = next
     }
 
-    private func override(
+    func override(
         _ id: SmurfID, _ kind: Override.Kind, _ duration: Duration, _ reason: String, _ by: String
     ) throws {
         guard let record = state.smurfs[id] else { throw unknown(id) }
         _ = try OperatorReason(reason)
+        if case .move(let role) = kind, let cordon = record.cordon, record.assigned != role {
+            throw OverrideError(
+                "'\(id)' was cordoned by \(cordon.by) (\(cordon.reason)) and takes no other role: "
+                    + "'smurf uncordon \(id)' first")
+        }
         var next = state
         let now = moment()
         next.smurfs[id]?.override = Override(
@@ -305,7 +311,7 @@ public actor RoleSchedulerService {
         state = next
     }
 
-    private func unknown(_ id: SmurfID) -> OverrideError {
+    func unknown(_ id: SmurfID) -> OverrideError {
         let known = state.ids.map(\.name).joined(separator: ", ")
         return OverrideError(
             "there is no smurf '\(id)'; there are \(known.isEmpty ? "none" : known)")
@@ -339,7 +345,8 @@ public actor RoleSchedulerService {
                 Board.SmurfLine(
                     id: id, record: record, isHeld: record.override?.kind == .hold,
                     isUp: planner.isFit(id), secondsInState: now.since(record.since).inSeconds,
-                    connections: health[id]?.connections ?? 0, rate: meters[id]?.rate(at: now) ?? 0)
+                    connections: health[id]?.connections ?? 0, rate: meters[id]?.rate(at: now) ?? 0,
+                    words: OperatorWord.all(of: record, now: now))
             }
         }
         return Board(

@@ -59,7 +59,13 @@ struct MoveCommand: AsyncParsableCommand {
 struct HoldCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hold", abstract: "Drains a smurf and keeps it out of every role for a while.",
-        discussion: "  smurf hold s03 --for 2h --reason 'new disk'")
+        discussion: """
+              smurf hold s03 --for 2h --reason 'new disk'    'smurf drain' is the same
+
+            It leaves DNS at once, works off what caches and connections still bring, and idles until the \
+            time is over or 'smurf release'.
+            """,
+        aliases: ["drain"])
 
     @Argument(help: "The smurf's id.") var smurf: String
     @OptionGroup var options: OverrideOptions
@@ -67,24 +73,79 @@ struct HoldCommand: AsyncParsableCommand {
     func run() async throws { try await options.send(.hold, smurf: smurf) }
 }
 
-/// `smurf release`: the end of a move or hold before its time.
-struct ReleaseCommand: AsyncParsableCommand {
+/// `smurf pin`: the role it has, whatever demand says.
+struct PinCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "release", abstract: "Ends a move or hold: the smurf is the scheduler's again."
-    )
+        commandName: "pin", abstract: "Keeps a smurf in its role for a while.",
+        discussion: """
+              smurf pin s03 --for 1h --reason 'watching its disk'    the role it has
+              smurf pin s03 web --reason 'press release'             this role: as 'smurf move'
+
+            'smurf release s03' ends it. For good, write 'pin' into the policy.
+            """)
 
     @Argument(help: "The smurf's id.") var smurf: String
+    @Argument(help: "The role; by default the one it has.") var role: String?
+    @OptionGroup var options: OverrideOptions
+
+    func run() async throws { try await options.send(.pin, smurf: smurf, role: role ?? "") }
+}
+
+/// `smurf cordon`: stays where it is, takes nothing new.
+struct CordonCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cordon",
+        abstract: "Leaves a smurf where it is for a while, and gives it no other role.",
+        discussion: """
+              smurf cordon s03 --for 2h --reason 'odd log lines'
+
+            It goes on serving the role it has; an idle one stays idle. It is beside 'hold': a hold drains \
+            a cordoned smurf too, and its end leaves the cordon.
+            """)
+
+    @Argument(help: "The smurf's id.") var smurf: String
+    @OptionGroup var options: OverrideOptions
+
+    func run() async throws { try await options.send(.cordon, smurf: smurf) }
+}
+
+/// `smurf uncordon`: the end of a cordon before its time.
+struct UncordonCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "uncordon", abstract: "Ends a cordon: the smurf may take roles again.")
+
+    @Argument(help: "The smurf's id.") var smurf: String
+    @OptionGroup var ending: EndingOptions
+
+    func run() async throws { try await ending.send(.uncordon, smurf: smurf) }
+}
+
+/// What every end of an operator's word says.
+struct EndingOptions: ParsableArguments {
     @OptionGroup var control: ControlConnection
     @Option(help: "Why; kept in the history.") var reason: String?
 
-    func run() async throws {
+    func send(_ action: Smurffarm_V1_OverrideRequest.Action, smurf: String) async throws {
         if let reason { try OverrideOptions.check(reason: reason) }
         let request = Smurffarm_V1_OverrideRequest.with {
-            $0.action = .release
+            $0.action = action
             $0.smurf = smurf
             $0.reason = reason ?? ""
             $0.operator = NSUserName()
         }
         print(try await control.ask { try await $0.override(request).said })
     }
+}
+
+/// `smurf release`: the end of a move, pin or hold before its time.
+struct ReleaseCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "release",
+        abstract: "Ends a move, pin or hold: the smurf is the scheduler's again."
+    )
+
+    @Argument(help: "The smurf's id.") var smurf: String
+    @OptionGroup var ending: EndingOptions
+
+    func run() async throws { try await ending.send(.release, smurf: smurf) }
 }

@@ -60,6 +60,14 @@ struct BoardSource: Sendable {
             $0.connections = UInt32(clamping: smurf.connections)
             $0.rate = smurf.rate
             $0.reason = smurf.record.reason
+            $0.words = smurf.words.map { word in
+                .with {
+                    $0.word = word.text
+                    $0.secondsLeft = word.secondsLeft
+                    $0.reason = word.reason
+                    $0.operator = word.by
+                }
+            }
         }
     }
 

@@ -79,10 +79,32 @@ struct ControlProvider: Smurffarm_V1_Control.SimpleServiceProtocol {
             return "\(id) is drained and held for \(time); 'smurf release \(id)' ends it"
         case .release:
             try await scheduler.release(id, reason: reason, by: by)
+            let isCordoned = await scheduler.isCordoned(id)
             return "\(id) is the scheduler's again"
+                + (isCordoned ? ", but still cordoned; 'smurf uncordon \(id)' ends that" : "")
+        case .pin:
+            let role = try await pin(request, id, duration)
+            return "\(id) stays in \(role) for \(time); 'smurf release \(id)' ends it"
+        case .cordon:
+            try await scheduler.cordon(id, for: duration, reason: reason, by: by)
+            return "\(id) stays where it is for \(time); 'smurf uncordon \(id)' ends it"
+        case .uncordon:
+            try await scheduler.uncordon(id, reason: reason, by: by)
+            return "\(id) may take roles again"
         case .unspecified, .UNRECOGNIZED:
             throw RPCError(code: .invalidArgument, message: "an override needs an action")
         }
+    }
+
+    private func pin(
+        _ request: Smurffarm_V1_OverrideRequest, _ id: SmurfID, _ duration: Duration
+    ) async throws -> Role {
+        let role = Role(request.role)
+        guard role != nil || request.role.isEmpty else {
+            throw RPCError(code: .invalidArgument, message: "'\(request.role)' is no role")
+        }
+        return try await scheduler.pin(
+            id, to: role, for: duration, reason: request.reason, by: request.operator)
     }
 
     func history(

@@ -30,10 +30,16 @@ enum BoardText {
                 smurf.smurf, smurf.addresses.joined(separator: ","),
                 smurf.role.isEmpty ? "-" : smurf.role, name(of: smurf.state),
                 spoken(seconds: smurf.secondsInState), smurf.healthy ? "yes" : "no",
-                "\(smurf.connections)", String(format: "%.1f/s", smurf.rate), smurf.reason,
+                "\(smurf.connections)", String(format: "%.1f/s", smurf.rate),
+                ([smurf.reason] + smurf.words.map(words)).joined(separator: "; "),
             ])
         }
         return table.lines
+    }
+
+    /// "cordon for 52 min 3 s more by ann: new disk"
+    private static func words(_ word: Smurffarm_V1_OperatorWord) -> String {
+        "\(word.word) for \(spoken(seconds: word.secondsLeft)) more by \(word.operator): \(word.reason)"
     }
 
     private static func signals(_ signals: [Smurffarm_V1_SignalLine]) -> [String] {

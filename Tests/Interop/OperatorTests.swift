@@ -1,0 +1,63 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The operator's words, from the command line to what DNS answers.
+@Suite(.serialized) struct OperatorTests {
+    @Test(.timeLimit(.minutes(3)))
+    func aCordonedMachineStaysWhereItIs() async throws {
+        let policy = ControlNodeFixture.policy.replacing("min: 2", with: "min: 1")
+        let node = try ControlNodeFixture(policy: policy)
+        let running = try await node.start(web: 1)
+        let web = try await node.members("web")
+        let out = try await node.members("smtp-out")
+        func id(_ address: String?) throws -> String { "s0" + String(try #require(address?.last)) }
+        let (server, sender) = (try id(web.first), try id(out.first))
+        let idle = try #require(["s01", "s02", "s03"].first { $0 != server && $0 != sender })
+        for smurf in [idle, server] {
+            let result = try await node.smurf("cordon", smurf, "--reason", "odd log", "--for", "1h")
+            #expect(result.status == 0, "\(result.errors)")
+            #expect(result.output.contains("\(smurf) stays where it is for 1 h 0 min"))
+        }
+        // The only sender leaves; the cordoned idle machine must not take its place.
+        let drained = try await node.smurf("drain", sender, "--reason", "disk", "--for", "1h")
+        #expect(drained.output.contains("\(sender) is drained and held"), "\(drained.errors)")
+        try await eventually("the end of the drain", within: .seconds(60)) {
+            try await node.smurf("roles").output.contains("held")
+        }
+        #expect(try await node.members("smtp-out") == out)
+        #expect(try await node.members("web") == web)
+        let board = try await node.smurf("roles")
+        #expect(board.output.contains("cordon for "), "\(board.output)")
+
+        let ended = try await node.smurf("uncordon", idle)
+        #expect(ended.output == "\(idle) may take roles again\n", "\(ended.errors)")
+        try await eventually("another sender", within: .seconds(60)) {
+            let now = try await node.members("smtp-out")
+            return now.count == 1 && now != out
+        }
+        let pinned = try await node.smurf("pin", server, "--reason", "watching it")
+        #expect(pinned.output.contains("\(server) stays in web for 1 h"), "\(pinned.errors)")
+        let history = try await node.smurf("history")
+        for what in ["cordon", "hold", "uncordoned", "move to web"] {
+            #expect(history.output.contains(what), "\(history.output)")
+        }
+        await running.stop()
+    }
+
+    @Test func wordsWithoutSenseAreRefused() async throws {
+        let node = try ControlNodeFixture()
+        let running = try await node.start()
+        for (words, said) in [
+            (["uncordon", "s01"], "'s01' is not cordoned"),
+            (["cordon", "s99", "--reason", "x"], "there is no smurf 's99'"),
+            (["pin", "s01", "wbe", "--reason", "x"], "there is no role 'wbe'"),
+            (["cordon", "s01", "--reason", ""], "the reason is empty"),
+        ] {
+            let result = try await node.smurf(words)
+            #expect(result.status == 2, "\(words): \(result.output)")
+            #expect(result.errors.contains(said), "\(result.errors)")
+        }
+        await running.stop()
+    }
+}
