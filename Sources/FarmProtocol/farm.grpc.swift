@@ -873,6 +873,19 @@ public enum Smurffarm_V1_Control: Sendable {
                 type: .serverStreaming
             )
         }
+        /// Namespace for "Explain" metadata.
+        public enum Explain: Sendable {
+            /// Request type for "Explain".
+            public typealias Input = Smurffarm_V1_ExplainRequest
+            /// Response type for "Explain".
+            public typealias Output = Smurffarm_V1_ExplainView
+            /// Descriptor for "Explain".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "smurffarm.v1.Control"),
+                method: "Explain",
+                type: .unary
+            )
+        }
         /// Namespace for "Override" metadata.
         public enum Override: Sendable {
             /// Request type for "Override".
@@ -1006,6 +1019,7 @@ public enum Smurffarm_V1_Control: Sendable {
         /// Descriptors for all methods in the "smurffarm.v1.Control" service.
         public static let descriptors: [GRPCCore.MethodDescriptor] = [
             Board.descriptor,
+            Explain.descriptor,
             Override.descriptor,
             Submit.descriptor,
             Mailings.descriptor,
@@ -1055,6 +1069,24 @@ extension Smurffarm_V1_Control {
             request: GRPCCore.StreamingServerRequest<Smurffarm_V1_BoardRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_BoardView>
+
+        /// Handle the "Explain" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Why a role or a machine is as it is.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Smurffarm_V1_ExplainRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Smurffarm_V1_ExplainView` messages.
+        func explain(
+            request: GRPCCore.StreamingServerRequest<Smurffarm_V1_ExplainRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_ExplainView>
 
         /// Handle the "Override" method.
         ///
@@ -1223,6 +1255,24 @@ extension Smurffarm_V1_Control {
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_BoardView>
 
+        /// Handle the "Explain" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Why a role or a machine is as it is.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_ExplainRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Smurffarm_V1_ExplainView` message.
+        func explain(
+            request: GRPCCore.ServerRequest<Smurffarm_V1_ExplainRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_ExplainView>
+
         /// Handle the "Override" method.
         ///
         /// - Parameters:
@@ -1389,6 +1439,24 @@ extension Smurffarm_V1_Control {
             context: GRPCCore.ServerContext
         ) async throws
 
+        /// Handle the "Explain" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Why a role or a machine is as it is.
+        ///
+        /// - Parameters:
+        ///   - request: A `Smurffarm_V1_ExplainRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Smurffarm_V1_ExplainView` to respond with.
+        func explain(
+            request: Smurffarm_V1_ExplainRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Smurffarm_V1_ExplainView
+
         /// Handle the "Override" method.
         ///
         /// - Parameters:
@@ -1553,6 +1621,17 @@ extension Smurffarm_V1_Control.StreamingServiceProtocol {
             }
         )
         router.registerHandler(
+            forMethod: Smurffarm_V1_Control.Method.Explain.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_ExplainRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_ExplainView>(),
+            handler: { request, context in
+                try await self.explain(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
             forMethod: Smurffarm_V1_Control.Method.Override.descriptor,
             deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_OverrideRequest>(),
             serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_OverrideReply>(),
@@ -1677,6 +1756,17 @@ extension Smurffarm_V1_Control.ServiceProtocol {
             context: context
         )
         return response
+    }
+
+    public func explain(
+        request: GRPCCore.StreamingServerRequest<Smurffarm_V1_ExplainRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_ExplainView> {
+        let response = try await self.explain(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
     }
 
     public func override(
@@ -1807,6 +1897,19 @@ extension Smurffarm_V1_Control.SimpleServiceProtocol {
                 )
                 return [:]
             }
+        )
+    }
+
+    public func explain(
+        request: GRPCCore.ServerRequest<Smurffarm_V1_ExplainRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_ExplainView> {
+        return GRPCCore.ServerResponse<Smurffarm_V1_ExplainView>(
+            message: try await self.explain(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
         )
     }
 
@@ -1975,6 +2078,29 @@ extension Smurffarm_V1_Control {
             deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_BoardView>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.StreamingClientResponse<Smurffarm_V1_BoardView>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Explain" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Why a role or a machine is as it is.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_ExplainRequest` message.
+        ///   - serializer: A serializer for `Smurffarm_V1_ExplainRequest` messages.
+        ///   - deserializer: A deserializer for `Smurffarm_V1_ExplainView` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func explain<Result>(
+            request: GRPCCore.ClientRequest<Smurffarm_V1_ExplainRequest>,
+            serializer: some GRPCCore.MessageSerializer<Smurffarm_V1_ExplainRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_ExplainView>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_ExplainView>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "Override" method.
@@ -2209,6 +2335,40 @@ extension Smurffarm_V1_Control {
             try await self.client.serverStreaming(
                 request: request,
                 descriptor: Smurffarm_V1_Control.Method.Board.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
+        /// Call the "Explain" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > Why a role or a machine is as it is.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_ExplainRequest` message.
+        ///   - serializer: A serializer for `Smurffarm_V1_ExplainRequest` messages.
+        ///   - deserializer: A deserializer for `Smurffarm_V1_ExplainView` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func explain<Result>(
+            request: GRPCCore.ClientRequest<Smurffarm_V1_ExplainRequest>,
+            serializer: some GRPCCore.MessageSerializer<Smurffarm_V1_ExplainRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_ExplainView>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_ExplainView>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Smurffarm_V1_Control.Method.Explain.descriptor,
                 serializer: serializer,
                 deserializer: deserializer,
                 options: options,
@@ -2544,6 +2704,35 @@ extension Smurffarm_V1_Control.ClientProtocol {
         )
     }
 
+    /// Call the "Explain" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Why a role or a machine is as it is.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Smurffarm_V1_ExplainRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func explain<Result>(
+        request: GRPCCore.ClientRequest<Smurffarm_V1_ExplainRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_ExplainView>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.explain(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_ExplainRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_ExplainView>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
     /// Call the "Override" method.
     ///
     /// - Parameters:
@@ -2819,6 +3008,39 @@ extension Smurffarm_V1_Control.ClientProtocol {
             metadata: metadata
         )
         return try await self.board(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Explain" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > Why a role or a machine is as it is.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func explain<Result>(
+        _ message: Smurffarm_V1_ExplainRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_ExplainView>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Smurffarm_V1_ExplainRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.explain(
             request: request,
             options: options,
             onResponse: handleResponse

@@ -886,6 +886,282 @@ public nonisolated struct Smurffarm_V1_DNSCounters: Sendable {
   public init() {}
 }
 
+public nonisolated struct Smurffarm_V1_ExplainRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// a role or a machine; empty = a summary of all roles
+  public var subject: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Smurffarm_V1_ExplainView: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var zone: String = String()
+
+  public var roles: [Smurffarm_V1_RoleAccount] = []
+
+  public var smurfs: [Smurffarm_V1_SmurfAccount] = []
+
+  /// alarms, and why nothing moves
+  public var notes: [String] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// A code that scripts may rely on, what it is about, and a sentence for people.
+public nonisolated struct Smurffarm_V1_Reason: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// "minimum", "down-window", "cordoned", ...
+  public var code: String = String()
+
+  public var text: String = String()
+
+  /// the other role that it is about
+  public var role: String = String()
+
+  /// seconds left, a share or a count, as the code says
+  public var value: Double = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// raw -> wanted -> stabilised -> target
+public nonisolated struct Smurffarm_V1_RoleAccount: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var role: String {
+    get {_storage._role}
+    set {_uniqueStorage()._role = newValue}
+  }
+
+  public var priority: UInt32 {
+    get {_storage._priority}
+    set {_uniqueStorage()._priority = newValue}
+  }
+
+  public var minimum: UInt32 {
+    get {_storage._minimum}
+    set {_uniqueStorage()._minimum = newValue}
+  }
+
+  /// 0 = none
+  public var maximum: UInt32 {
+    get {_storage._maximum}
+    set {_uniqueStorage()._maximum = newValue}
+  }
+
+  /// false before the first plan; then only the above is set
+  public var planned: Bool {
+    get {_storage._planned}
+    set {_uniqueStorage()._planned = newValue}
+  }
+
+  public var raw: Smurffarm_V1_RawDemand {
+    get {_storage._raw ?? Smurffarm_V1_RawDemand()}
+    set {_uniqueStorage()._raw = newValue}
+  }
+  /// Returns true if `raw` has been explicitly set.
+  public var hasRaw: Bool {_storage._raw != nil}
+  /// Clears the value of `raw`. Subsequent reads from it will return its default value.
+  public mutating func clearRaw() {_uniqueStorage()._raw = nil}
+
+  /// after tolerance, floor and ceiling
+  public var wanted: UInt32 {
+    get {_storage._wanted}
+    set {_uniqueStorage()._wanted = newValue}
+  }
+
+  /// after windows
+  public var stabilised: UInt32 {
+    get {_storage._stabilised}
+    set {_uniqueStorage()._stabilised = newValue}
+  }
+
+  /// of the machines there are
+  public var target: UInt32 {
+    get {_storage._target}
+    set {_uniqueStorage()._target = newValue}
+  }
+
+  /// serving or warming up
+  public var assigned: UInt32 {
+    get {_storage._assigned}
+    set {_uniqueStorage()._assigned = newValue}
+  }
+
+  /// in DNS and healthy
+  public var serving: UInt32 {
+    get {_storage._serving}
+    set {_uniqueStorage()._serving = newValue}
+  }
+
+  /// why the target is this number
+  public var bound: Smurffarm_V1_Reason {
+    get {_storage._bound ?? Smurffarm_V1_Reason()}
+    set {_uniqueStorage()._bound = newValue}
+  }
+  /// Returns true if `bound` has been explicitly set.
+  public var hasBound: Bool {_storage._bound != nil}
+  /// Clears the value of `bound`. Subsequent reads from it will return its default value.
+  public mutating func clearBound() {_uniqueStorage()._bound = nil}
+
+  /// why the role does not have its target; absent when it does
+  public var delay: Smurffarm_V1_Reason {
+    get {_storage._delay ?? Smurffarm_V1_Reason()}
+    set {_uniqueStorage()._delay = newValue}
+  }
+  /// Returns true if `delay` has been explicitly set.
+  public var hasDelay: Bool {_storage._delay != nil}
+  /// Clears the value of `delay`. Subsequent reads from it will return its default value.
+  public mutating func clearDelay() {_uniqueStorage()._delay = nil}
+
+  /// when a role was asked for
+  public var passedOver: [Smurffarm_V1_PassedOver] {
+    get {_storage._passedOver}
+    set {_uniqueStorage()._passedOver = newValue}
+  }
+
+  /// when a role was asked for, newest first
+  public var changes: [Smurffarm_V1_HistoryLine] {
+    get {_storage._changes}
+    set {_uniqueStorage()._changes = newValue}
+  }
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+public nonisolated struct Smurffarm_V1_RawDemand: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var text: String = String()
+
+  /// not rounded
+  public var members: Double = 0
+
+  /// the formula below was used
+  public var sized: Bool = false
+
+  /// per second
+  public var arrival: Double = 0
+
+  public var backlog: Double = 0
+
+  /// in which the backlog is to be gone
+  public var seconds: Double = 0
+
+  /// per second and machine
+  public var capacity: Double = 0
+
+  public var utilisation: Double = 0
+
+  /// signals that are missing or old
+  public var missing: [String] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Smurffarm_V1_PassedOver: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var smurf: String = String()
+
+  /// it has the role, which has more than its target
+  public var member: Bool = false
+
+  /// absent when it could be taken, or may leave
+  public var why: Smurffarm_V1_Reason {
+    get {_why ?? Smurffarm_V1_Reason()}
+    set {_why = newValue}
+  }
+  /// Returns true if `why` has been explicitly set.
+  public var hasWhy: Bool {self._why != nil}
+  /// Clears the value of `why`. Subsequent reads from it will return its default value.
+  public mutating func clearWhy() {self._why = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _why: Smurffarm_V1_Reason? = nil
+}
+
+public nonisolated struct Smurffarm_V1_SmurfAccount: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var smurf: Smurffarm_V1_SmurfLine {
+    get {_smurf ?? Smurffarm_V1_SmurfLine()}
+    set {_smurf = newValue}
+  }
+  /// Returns true if `smurf` has been explicitly set.
+  public var hasSmurf: Bool {self._smurf != nil}
+  /// Clears the value of `smurf`. Subsequent reads from it will return its default value.
+  public mutating func clearSmurf() {self._smurf = nil}
+
+  public var roles: [Smurffarm_V1_SmurfRole] = []
+
+  /// newest first
+  public var changes: [Smurffarm_V1_HistoryLine] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _smurf: Smurffarm_V1_SmurfLine? = nil
+}
+
+public nonisolated struct Smurffarm_V1_SmurfRole: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var role: String = String()
+
+  /// why it is not taken for the role; absent when it could be
+  public var why: Smurffarm_V1_Reason {
+    get {_why ?? Smurffarm_V1_Reason()}
+    set {_why = newValue}
+  }
+  /// Returns true if `why` has been explicitly set.
+  public var hasWhy: Bool {self._why != nil}
+  /// Clears the value of `why`. Subsequent reads from it will return its default value.
+  public mutating func clearWhy() {self._why = nil}
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _why: Smurffarm_V1_Reason? = nil
+}
+
 public nonisolated struct Smurffarm_V1_OverrideRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -2815,6 +3091,491 @@ nonisolated extension Smurffarm_V1_DNSCounters: SwiftProtobuf.Message, SwiftProt
     if lhs.answers != rhs.answers {return false}
     if lhs.refused != rhs.refused {return false}
     if lhs.formErrors != rhs.formErrors {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_ExplainRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ExplainRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}subject\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.subject) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.subject.isEmpty {
+      try visitor.visitSingularStringField(value: self.subject, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_ExplainRequest, rhs: Smurffarm_V1_ExplainRequest) -> Bool {
+    if lhs.subject != rhs.subject {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_ExplainView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ExplainView"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}roles\0\u{1}smurfs\0\u{1}notes\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.zone) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.roles) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.smurfs) }()
+      case 4: try { try decoder.decodeRepeatedStringField(value: &self.notes) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.zone.isEmpty {
+      try visitor.visitSingularStringField(value: self.zone, fieldNumber: 1)
+    }
+    if !self.roles.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.roles, fieldNumber: 2)
+    }
+    if !self.smurfs.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.smurfs, fieldNumber: 3)
+    }
+    if !self.notes.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.notes, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_ExplainView, rhs: Smurffarm_V1_ExplainView) -> Bool {
+    if lhs.zone != rhs.zone {return false}
+    if lhs.roles != rhs.roles {return false}
+    if lhs.smurfs != rhs.smurfs {return false}
+    if lhs.notes != rhs.notes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_Reason: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Reason"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}code\0\u{1}text\0\u{1}role\0\u{1}value\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.code) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.text) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.role) }()
+      case 4: try { try decoder.decodeSingularDoubleField(value: &self.value) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.code.isEmpty {
+      try visitor.visitSingularStringField(value: self.code, fieldNumber: 1)
+    }
+    if !self.text.isEmpty {
+      try visitor.visitSingularStringField(value: self.text, fieldNumber: 2)
+    }
+    if !self.role.isEmpty {
+      try visitor.visitSingularStringField(value: self.role, fieldNumber: 3)
+    }
+    if self.value.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.value, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_Reason, rhs: Smurffarm_V1_Reason) -> Bool {
+    if lhs.code != rhs.code {return false}
+    if lhs.text != rhs.text {return false}
+    if lhs.role != rhs.role {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_RoleAccount: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".RoleAccount"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}priority\0\u{1}minimum\0\u{1}maximum\0\u{1}planned\0\u{1}raw\0\u{1}wanted\0\u{1}stabilised\0\u{1}target\0\u{1}assigned\0\u{1}serving\0\u{1}bound\0\u{1}delay\0\u{3}passed_over\0\u{1}changes\0")
+
+  fileprivate class _StorageClass {
+    var _role: String = String()
+    var _priority: UInt32 = 0
+    var _minimum: UInt32 = 0
+    var _maximum: UInt32 = 0
+    var _planned: Bool = false
+    var _raw: Smurffarm_V1_RawDemand? = nil
+    var _wanted: UInt32 = 0
+    var _stabilised: UInt32 = 0
+    var _target: UInt32 = 0
+    var _assigned: UInt32 = 0
+    var _serving: UInt32 = 0
+    var _bound: Smurffarm_V1_Reason? = nil
+    var _delay: Smurffarm_V1_Reason? = nil
+    var _passedOver: [Smurffarm_V1_PassedOver] = []
+    var _changes: [Smurffarm_V1_HistoryLine] = []
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _role = source._role
+      _priority = source._priority
+      _minimum = source._minimum
+      _maximum = source._maximum
+      _planned = source._planned
+      _raw = source._raw
+      _wanted = source._wanted
+      _stabilised = source._stabilised
+      _target = source._target
+      _assigned = source._assigned
+      _serving = source._serving
+      _bound = source._bound
+      _delay = source._delay
+      _passedOver = source._passedOver
+      _changes = source._changes
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._role) }()
+        case 2: try { try decoder.decodeSingularUInt32Field(value: &_storage._priority) }()
+        case 3: try { try decoder.decodeSingularUInt32Field(value: &_storage._minimum) }()
+        case 4: try { try decoder.decodeSingularUInt32Field(value: &_storage._maximum) }()
+        case 5: try { try decoder.decodeSingularBoolField(value: &_storage._planned) }()
+        case 6: try { try decoder.decodeSingularMessageField(value: &_storage._raw) }()
+        case 7: try { try decoder.decodeSingularUInt32Field(value: &_storage._wanted) }()
+        case 8: try { try decoder.decodeSingularUInt32Field(value: &_storage._stabilised) }()
+        case 9: try { try decoder.decodeSingularUInt32Field(value: &_storage._target) }()
+        case 10: try { try decoder.decodeSingularUInt32Field(value: &_storage._assigned) }()
+        case 11: try { try decoder.decodeSingularUInt32Field(value: &_storage._serving) }()
+        case 12: try { try decoder.decodeSingularMessageField(value: &_storage._bound) }()
+        case 13: try { try decoder.decodeSingularMessageField(value: &_storage._delay) }()
+        case 14: try { try decoder.decodeRepeatedMessageField(value: &_storage._passedOver) }()
+        case 15: try { try decoder.decodeRepeatedMessageField(value: &_storage._changes) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._role.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._role, fieldNumber: 1)
+      }
+      if _storage._priority != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._priority, fieldNumber: 2)
+      }
+      if _storage._minimum != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._minimum, fieldNumber: 3)
+      }
+      if _storage._maximum != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._maximum, fieldNumber: 4)
+      }
+      if _storage._planned != false {
+        try visitor.visitSingularBoolField(value: _storage._planned, fieldNumber: 5)
+      }
+      try { if let v = _storage._raw {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      } }()
+      if _storage._wanted != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._wanted, fieldNumber: 7)
+      }
+      if _storage._stabilised != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._stabilised, fieldNumber: 8)
+      }
+      if _storage._target != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._target, fieldNumber: 9)
+      }
+      if _storage._assigned != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._assigned, fieldNumber: 10)
+      }
+      if _storage._serving != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._serving, fieldNumber: 11)
+      }
+      try { if let v = _storage._bound {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+      } }()
+      try { if let v = _storage._delay {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      } }()
+      if !_storage._passedOver.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._passedOver, fieldNumber: 14)
+      }
+      if !_storage._changes.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._changes, fieldNumber: 15)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_RoleAccount, rhs: Smurffarm_V1_RoleAccount) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._role != rhs_storage._role {return false}
+        if _storage._priority != rhs_storage._priority {return false}
+        if _storage._minimum != rhs_storage._minimum {return false}
+        if _storage._maximum != rhs_storage._maximum {return false}
+        if _storage._planned != rhs_storage._planned {return false}
+        if _storage._raw != rhs_storage._raw {return false}
+        if _storage._wanted != rhs_storage._wanted {return false}
+        if _storage._stabilised != rhs_storage._stabilised {return false}
+        if _storage._target != rhs_storage._target {return false}
+        if _storage._assigned != rhs_storage._assigned {return false}
+        if _storage._serving != rhs_storage._serving {return false}
+        if _storage._bound != rhs_storage._bound {return false}
+        if _storage._delay != rhs_storage._delay {return false}
+        if _storage._passedOver != rhs_storage._passedOver {return false}
+        if _storage._changes != rhs_storage._changes {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_RawDemand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".RawDemand"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}text\0\u{1}members\0\u{1}sized\0\u{1}arrival\0\u{1}backlog\0\u{1}seconds\0\u{1}capacity\0\u{1}utilisation\0\u{1}missing\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.text) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self.members) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.sized) }()
+      case 4: try { try decoder.decodeSingularDoubleField(value: &self.arrival) }()
+      case 5: try { try decoder.decodeSingularDoubleField(value: &self.backlog) }()
+      case 6: try { try decoder.decodeSingularDoubleField(value: &self.seconds) }()
+      case 7: try { try decoder.decodeSingularDoubleField(value: &self.capacity) }()
+      case 8: try { try decoder.decodeSingularDoubleField(value: &self.utilisation) }()
+      case 9: try { try decoder.decodeRepeatedStringField(value: &self.missing) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.text.isEmpty {
+      try visitor.visitSingularStringField(value: self.text, fieldNumber: 1)
+    }
+    if self.members.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.members, fieldNumber: 2)
+    }
+    if self.sized != false {
+      try visitor.visitSingularBoolField(value: self.sized, fieldNumber: 3)
+    }
+    if self.arrival.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.arrival, fieldNumber: 4)
+    }
+    if self.backlog.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.backlog, fieldNumber: 5)
+    }
+    if self.seconds.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.seconds, fieldNumber: 6)
+    }
+    if self.capacity.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.capacity, fieldNumber: 7)
+    }
+    if self.utilisation.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.utilisation, fieldNumber: 8)
+    }
+    if !self.missing.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.missing, fieldNumber: 9)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_RawDemand, rhs: Smurffarm_V1_RawDemand) -> Bool {
+    if lhs.text != rhs.text {return false}
+    if lhs.members != rhs.members {return false}
+    if lhs.sized != rhs.sized {return false}
+    if lhs.arrival != rhs.arrival {return false}
+    if lhs.backlog != rhs.backlog {return false}
+    if lhs.seconds != rhs.seconds {return false}
+    if lhs.capacity != rhs.capacity {return false}
+    if lhs.utilisation != rhs.utilisation {return false}
+    if lhs.missing != rhs.missing {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_PassedOver: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".PassedOver"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}smurf\0\u{1}member\0\u{1}why\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.smurf) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.member) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._why) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.smurf.isEmpty {
+      try visitor.visitSingularStringField(value: self.smurf, fieldNumber: 1)
+    }
+    if self.member != false {
+      try visitor.visitSingularBoolField(value: self.member, fieldNumber: 2)
+    }
+    try { if let v = self._why {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_PassedOver, rhs: Smurffarm_V1_PassedOver) -> Bool {
+    if lhs.smurf != rhs.smurf {return false}
+    if lhs.member != rhs.member {return false}
+    if lhs._why != rhs._why {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_SmurfAccount: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".SmurfAccount"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}smurf\0\u{1}roles\0\u{1}changes\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._smurf) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.roles) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.changes) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._smurf {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if !self.roles.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.roles, fieldNumber: 2)
+    }
+    if !self.changes.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.changes, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_SmurfAccount, rhs: Smurffarm_V1_SmurfAccount) -> Bool {
+    if lhs._smurf != rhs._smurf {return false}
+    if lhs.roles != rhs.roles {return false}
+    if lhs.changes != rhs.changes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_SmurfRole: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".SmurfRole"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}why\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.role) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._why) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.role.isEmpty {
+      try visitor.visitSingularStringField(value: self.role, fieldNumber: 1)
+    }
+    try { if let v = self._why {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_SmurfRole, rhs: Smurffarm_V1_SmurfRole) -> Bool {
+    if lhs.role != rhs.role {return false}
+    if lhs._why != rhs._why {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

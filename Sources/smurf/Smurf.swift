@@ -15,6 +15,7 @@ struct Smurf: AsyncParsableCommand {
               smurf agent --id s01 --address 192.0.2.1 …    one machine of the farm
               smurf send letter.eml people.csv --name may   a mailing, followed to its end
               smurf roles --watch                           who does what, and why
+              smurf explain web                             why a role or a machine is as it is
 
             Exit status: 0 done, 1 failed, 2 bad input (nothing was changed), 64 bad usage.
             """,
@@ -24,7 +25,8 @@ struct Smurf: AsyncParsableCommand {
             MailingCommand.self,
             RolesCommand.self, MoveCommand.self, HoldCommand.self, ReleaseCommand.self,
             PinCommand.self, CordonCommand.self, UncordonCommand.self,
-            HistoryCommand.self, PolicyCommand.self, ZoneCommand.self, DNSCommand.self,
+            HistoryCommand.self, ExplainCommand.self, PolicyCommand.self, ZoneCommand.self,
+            DNSCommand.self,
             SinkCommand.self,
             ExampleCommand.self,
         ])

@@ -60,4 +60,32 @@ import Testing
         }
         await running.stop()
     }
+
+    @Test func explainsRolesAndMachines() async throws {
+        let node = try ControlNodeFixture()
+        let running = try await node.start()
+        let summary = try await node.smurf("explain")
+        #expect(summary.output.contains("web   priority 1, 2 to any number"), "\(summary.output)")
+        #expect(summary.output.contains("target      2   minimum"), "\(summary.output)")
+        let web = try await node.smurf("explain", "web")
+        #expect(web.output.contains("smtp-out has no more than its target"), "\(web.output)")
+        #expect(web.output.contains("floor of web"), "\(web.output)")
+
+        let json = try await node.smurf("explain", "web", "--json")
+        let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8))
+        let role = try #require(((object as? [String: Any])?["roles"] as? [[String: Any]])?.first)
+        #expect(role["target"] as? Int == 2 && role["stabilised"] as? Int == 2)
+        #expect((role["bound"] as? [String: Any])?["code"] as? String == "minimum")
+        let passed = try #require(role["passedOver"] as? [[String: Any]])
+        #expect(
+            passed.compactMap { ($0["why"] as? [String: Any])?["code"] as? String } == ["needed"])
+
+        let sender = try #require(try await node.members("smtp-out").first?.last)
+        let smurf = try await node.smurf("explain", "s0\(sender)")
+        #expect(smurf.output.contains("serving smtp-out for"), "\(smurf.output)")
+        let nothing = try await node.smurf("explain", "wbe")
+        #expect(nothing.status == 2)
+        #expect(nothing.errors.contains("no role and no smurf 'wbe'; roles are smtp-out, web"))
+        await running.stop()
+    }
 }

@@ -50,19 +50,19 @@ extension Planner {
         let age = now.since(record.since)
         switch record.state {
         case .joining:
-            if isUp(id) { change(id, to: .idle, "healthy") }
+            if isUp(id) { change(id, to: .idle, .healthy) }
         case .warming(let role):
             warm(id, role, age)
         case .serving(let role):
             if policy[role] == nil {
-                change(id, to: .draining(role), "role is gone")
+                change(id, to: .draining(role), .roleGone)
             } else if isDead(record) {
-                fall(id, to: .draining(role), isUp(id) ? "dead: up but not ready" : "dead")
+                fall(id, to: .draining(role), isUp(id) ? .unready : .dead)
             }
         case .draining(let role): drain(id, role, age)
         case .idle:
             if record.falls >= Planner.fallsUntilQuarantine {
-                change(id, to: .quarantined, "fell from service \(record.falls) times")
+                change(id, to: .quarantined, .fellOften(record.falls))
             }
         case .quarantined: break
         }
@@ -70,22 +70,22 @@ extension Planner {
 
     /// Into service once it is ready; not for ever on the way, because others wait for their turn.
     private mutating func warm(_ id: SmurfID, _ role: Role, _ age: Duration) {
-        guard let rule = policy[role] else { return change(id, to: .idle, "role is gone") }
+        guard let rule = policy[role] else { return change(id, to: .idle, .roleGone) }
         let limit = rule.warm + policy.guards.deadAfter
         if let record = record(id), isDead(record) {
-            fall(id, to: .draining(role), "dead")
+            fall(id, to: .draining(role), .dead)
         } else if isForbidden(id, role) {
-            change(id, to: .idle, "forbidden: the policy bars it from \(role)")
+            change(id, to: .idle, .forbidden(role))
         } else if age >= rule.warm, isReady(id, role) {
-            change(id, to: .serving(role), "ready")
+            change(id, to: .serving(role), .ready)
         } else if age >= limit {
-            fall(id, to: .idle, "not ready for \(role) within \(Int(limit.inSeconds)) s")
+            fall(id, to: .idle, .neverReady(role, within: limit))
         }
     }
 
-    private mutating func fall(_ id: SmurfID, to new: SmurfRecord.State, _ why: String) {
+    private mutating func fall(_ id: SmurfID, to new: SmurfRecord.State, _ cause: Cause) {
         state.smurfs[id]?.falls += 1
-        change(id, to: new, why)
+        change(id, to: new, cause)
     }
 
     /// Out of DNS first, then what the TTL may still bring, then the open connections or the deadline.
@@ -94,9 +94,9 @@ extension Planner {
         guard age >= (rule?.drainTime ?? .zero) else { return }
         let connections = isUp(id) ? health[id]?.connections ?? 0 : 0
         if connections == 0 {
-            change(id, to: .idle, "drained")
+            change(id, to: .idle, .drained)
         } else if age >= max(rule?.drain.deadline ?? .zero, rule?.drainTime ?? .zero) {
-            change(id, to: .idle, "drain deadline, \(connections) connections left")
+            change(id, to: .idle, .drainDeadline(connections: connections))
         }
     }
 

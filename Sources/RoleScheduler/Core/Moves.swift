@@ -27,6 +27,7 @@ extension Planner {
         }
         let isFrozen = Double(lost.count) > policy.guards.freezeWhenLost * Double(known.count)
         if isFrozen && !known.isEmpty {
+            stop = .frozen(down: lost.count, of: known.count)
             notes.append("frozen: \(lost.count) of \(known.count) machines are down at once")
         }
         return isFrozen && !known.isEmpty
@@ -36,24 +37,26 @@ extension Planner {
     private mutating func isSettling() -> Bool {
         let awaited = ids.filter(isAwaited)
         guard !awaited.isEmpty else { return false }
+        stop = stop ?? .starting(awaited: awaited.count)
         notes.append("just started: \(awaited.count) machines have not reported yet")
         return true
     }
 
-    private func budget() -> Int {
-        if let last = state.lastMove, now.since(last) < policy.movement.gap { return 0 }
+    private mutating func budget() -> Int {
+        if let last = state.lastMove, now.since(last) < policy.movement.gap {
+            stop = .gap(left: policy.movement.gap - now.since(last))
+            return 0
+        }
         let moving = state.smurfs.values.filter(\.isMoving).count
+        if moving >= policy.movement.maxInflight { stop = .inflight(moving) }
         return max(policy.movement.maxInflight - moving, 0)
     }
 
     /// Machines on hold drain at once: an operator's word needs no budget.
     private mutating func obeyHolds() {
         for id in ids where record(id)?.override?.kind == .hold && isUnmoved(id) {
-            if case .serving(let role)? = record(id)?.state {
-                change(id, to: .draining(role), "held: \(record(id)?.override?.reason ?? "")")
-            } else if case .warming(let role)? = record(id)?.state {
-                change(id, to: .draining(role), "held: \(record(id)?.override?.reason ?? "")")
-            }
+            guard let role = record(id)?.assigned else { continue }
+            change(id, to: .draining(role), .held(reason: record(id)?.override?.reason ?? ""))
         }
     }
 
@@ -63,7 +66,8 @@ extension Planner {
             guard let record = record(id), case .move(let role)? = record.override?.kind,
                 record.cordon == nil, policy[role] != nil
             else { continue }
-            let why = "moved by \(record.override?.by ?? ""): \(record.override?.reason ?? "")"
+            let why = Cause.moved(
+                by: record.override?.by ?? "", reason: record.override?.reason ?? "")
             switch record.state {
             case .idle: begin(id, .warming(role), why, &budget)
             case .serving(let held) where held != role:
@@ -83,7 +87,7 @@ extension Planner {
             let others = healthyServing(role).filter { !isForbidden($0, role) }
             let floor = min(rule.min, targets[role] ?? 0)
             guard others.count >= floor || !hasSuccessor(rule) else { continue }
-            begin(id, .draining(role), "forbidden: the policy bars it from \(role)", &budget)
+            begin(id, .draining(role), .forbidden(role), &budget)
         }
     }
 
@@ -101,9 +105,9 @@ extension Planner {
     }
 
     private mutating func begin(
-        _ id: SmurfID, _ new: SmurfRecord.State, _ why: String, _ budget: inout Int
+        _ id: SmurfID, _ new: SmurfRecord.State, _ cause: Cause, _ budget: inout Int
     ) {
-        change(id, to: new, why)
+        change(id, to: new, cause)
         state.lastMove = now
         budget -= 1
     }
@@ -123,14 +127,15 @@ extension Planner {
                 guard emergencyLeft, let rule = starving.first else { break }
                 emergencyLeft = false
                 var one = 1
-                if !help(rule, &one, "floor of \(rule.role)", isEmergency: true) {
+                if !help(rule, &one, isStarving: true, isEmergency: true) {
                     given.insert(rule.role)
                 }
                 continue
             }
             guard let rule = starving.first ?? neediest(needy) else { break }
-            let why = starving.isEmpty ? "demand of \(rule.role)" : "floor of \(rule.role)"
-            if !help(rule, &budget, why, isEmergency: isFrozen) { given.insert(rule.role) }
+            if !help(rule, &budget, isStarving: !starving.isEmpty, isEmergency: isFrozen) {
+                given.insert(rule.role)
+            }
         }
     }
 
@@ -155,31 +160,32 @@ extension Planner {
     /// Gives `rule` one machine: an idle one, or begins to take one from a role that has too many.
     /// - Returns: false when there is none; then nothing has changed.
     private mutating func help(
-        _ rule: RolePolicy, _ budget: inout Int, _ why: String, isEmergency: Bool
+        _ rule: RolePolicy, _ budget: inout Int, isStarving: Bool, isEmergency: Bool
     ) -> Bool {
-        let idle = ids.filter {
-            record($0)?.state == .idle && isUnmoved($0) && isUsable($0) && !isAwaited($0)
-                && mayHold($0, rule.role)
-        }
-        if let id = idle.min(by: { rank($0, rule.role) < rank($1, rule.role) }) {
-            begin(id, .warming(rule.role), why, &budget)
+        let needy = rule.role
+        let idle = ids.filter { record($0)?.state == .idle && whyNot($0, needy) == nil }
+        if let id = idle.min(by: { rank($0, needy) < rank($1, needy) }) {
+            begin(id, .warming(needy), isStarving ? .floor(needy) : .demand(needy), &budget)
             return true
         }
         // Those on their way out of another role will be idle soon: do not empty a second one.
         let coming = ids.contains { id in
             guard case .draining? = record(id)?.state else { return false }
-            return isUsable(id) && mayHold(id, rule.role)
+            return isUsable(id) && mayHold(id, needy)
         }
         guard !coming else {
-            blocked[rule.role] = "waits for a drain"
+            blocked[needy] = .drain
             return false
         }
-        guard !isEmergency || healthyServing(rule.role).isEmpty, let id = donor(for: rule) else {
-            blocked[rule.role] = blocked[rule.role] ?? "no machine can be spared"
+        guard !isEmergency || healthyServing(needy).isEmpty, let id = donor(for: rule) else {
+            blocked[needy] = blocked[needy] ?? .noMachine
             return false
         }
-        if case .serving(let role)? = record(id)?.state {
-            begin(id, .draining(role), "\(why), \(role) has more than its share", &budget)
+        if case .serving(let giver)? = record(id)?.state {
+            let cause: Cause =
+                isStarving
+                ? .takenForFloor(needy, from: giver) : .takenForDemand(needy, from: giver)
+            begin(id, .draining(giver), cause, &budget)
         }
         return true
     }
@@ -193,7 +199,7 @@ extension Planner {
             guard case .serving(let role)? = record(id)?.state, role != rule.role else {
                 return false
             }
-            return isSpare(id, role) && mayHold(id, rule.role)
+            return whyNot(id, rule.role) == nil
         }
         func key(_ id: SmurfID) -> (Int, Int, SmurfID) {
             guard let role = record(id)?.role else { return (0, 0, id) }
@@ -201,17 +207,6 @@ extension Planner {
             return (-surplus, health[id]?.connections ?? 0, id)
         }
         return candidates.min { key($0) < key($1) }
-    }
-
-    /// Whether `id` may leave `role` of the scheduler's own will.
-    private func isSpare(_ id: SmurfID, _ role: Role) -> Bool {
-        guard let record = record(id), isUnmoved(id), record.override == nil,
-            record.cordon == nil, member(id).pin == nil, assigned(role).count > targets[role] ?? 0,
-            now.since(record.since) >= policy.movement.minDwell
-        else { return false }
-        let floor = min(policy[role]?.min ?? 0, targets[role] ?? 0)
-        let healthy = healthyServing(role)
-        return healthy.count - (healthy.contains(id) ? 1 : 0) >= floor
     }
 
     /// Nobody is short: what is above target goes idle, the least important role first.
@@ -226,7 +221,7 @@ extension Planner {
                 (health[$0]?.connections ?? 0, $0) < (health[$1]?.connections ?? 0, $1)
             }
             if let id = least {
-                begin(id, .draining(rule.role), "\(rule.role) has more than it needs", &budget)
+                begin(id, .draining(rule.role), .surplus(rule.role), &budget)
             }
         }
     }

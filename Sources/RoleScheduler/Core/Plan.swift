@@ -35,24 +35,10 @@ public struct Plan: Hashable, Sendable {
         public var smurf: SmurfID
         public var from: SmurfRecord.State
         public var to: SmurfRecord.State
-        public var why: String
-    }
+        public var cause: Cause
 
-    /// How a role's target came about.
-    public struct RoleExplanation: Hashable, Sendable {
-        public var role: Role
-        /// The formula with its numbers.
-        public var raw: String
-        /// Demand after tolerance and ceiling, before windows.
-        public var wanted: Int
-        /// After windows.
-        public var setpoint: Int
-        /// What the role gets of the machines there are.
-        public var target: Int
-        /// Healthy members in DNS.
-        public var serving: Int
-        /// What keeps the target from being the setpoint, or the role from its target.
-        public var because: String
+        /// The cause in words.
+        public var why: String { cause.description }
     }
 }
 
@@ -69,7 +55,9 @@ struct Planner: Sendable {
     var changed: Set<SmurfID> = []
     var notes: [String] = []
     var targets: [Role: Int] = [:]
-    var blocked: [Role: String] = [:]
+    /// What keeps single roles from their targets, and what keeps all of them.
+    var blocked: [Role: Delay] = [:]
+    var stop: Delay?
     private let members: [SmurfID: MemberPolicy]
 
     init(policy: Policy, state: FarmState, health: [SmurfID: Health], now: Moment) {
@@ -132,31 +120,9 @@ struct Planner: Sendable {
         record(id)?.override == nil && !member(id).allows(role)
     }
 
-    /// Machines that the scheduler may count on.
-    func isUsable(_ id: SmurfID) -> Bool {
-        guard let record = record(id) else { return false }
-        switch record.state {
-        case .joining, .quarantined: return false
-        case .idle, .warming, .serving, .draining: break
-        }
-        // A cordoned machine without a role cannot take one: it is no machine to share out.
-        let isOut = record.override?.kind == .hold || record.cordon != nil && record.assigned == nil
-        return !isOut && isFit(id, unreadySince: record.unreadySince)
-    }
-
-    /// Whether the machine may hold the role, by policy and by operators' words.
-    func mayHold(_ id: SmurfID, _ role: Role) -> Bool {
-        if let record = record(id), record.cordon != nil, record.assigned != role { return false }
-        switch record(id)?.override?.kind {
-        case .move(let wanted): return wanted == role
-        case .hold: return false
-        case nil: return member(id).allows(role)
-        }
-    }
-
-    mutating func change(_ id: SmurfID, to new: SmurfRecord.State, _ why: String) {
+    mutating func change(_ id: SmurfID, to new: SmurfRecord.State, _ cause: Cause) {
         guard var record = state.smurfs[id] else { return }
-        actions.append(Plan.Action(smurf: id, from: record.state, to: new, why: why))
+        actions.append(Plan.Action(smurf: id, from: record.state, to: new, cause: cause))
         changed.insert(id)
         if case .draining(let role) = record.state, policy[role]?.sends ?? false {
             state.departedSenders[id] = now
@@ -164,7 +130,7 @@ struct Planner: Sendable {
         record.state = new
         record.since = now
         record.unreadySince = nil
-        record.reason = why
+        record.reason = cause.description
         state.smurfs[id] = record
     }
 
@@ -174,26 +140,41 @@ struct Planner: Sendable {
             let role = rule.role
             guard let outcome = outcomes[role] else { continue }
             let serving = healthyServing(role)
-            let target = targets[role] ?? 0
-            plan.explanation.append(
-                Plan.RoleExplanation(
-                    role: role, raw: outcome.raw, wanted: outcome.wanted,
-                    setpoint: outcome.setpoint, target: target, serving: serving.count,
-                    because: because(rule, outcome, target)))
+            plan.explanation.append(explanation(rule, outcome, serving: serving.count))
             if !serving.isEmpty { plan.state.lastMembers[role] = serving }
         }
         return plan
     }
 
-    private func because(
-        _ rule: RolePolicy, _ outcome: RoleDemand.Outcome, _ target: Int
-    ) -> String {
-        if let text = blocked[rule.role] { return text }
-        if outcome.isBlind { return "signal missing" }
-        if target < outcome.setpoint { return "too few machines" }
-        if target == rule.max, outcome.isSoaking || outcome.wanted >= target { return "maximum" }
-        if target > outcome.setpoint { return "soaks spare machines" }
-        return target == rule.min ? "minimum" : "demand"
+    private func explanation(
+        _ rule: RolePolicy, _ outcome: RoleDemand.Outcome, serving: Int
+    ) -> RoleExplanation {
+        let target = targets[rule.role] ?? 0
+        let assigned = assigned(rule.role)
+        return RoleExplanation(
+            role: rule.role, raw: outcome.raw, wanted: outcome.wanted, setpoint: outcome.setpoint,
+            target: target, assigned: assigned.count, serving: serving,
+            bound: bound(rule, outcome, target), delay: delay(rule.role, assigned, target, serving))
+    }
+
+    private func bound(_ rule: RolePolicy, _ outcome: RoleDemand.Outcome, _ target: Int) -> Bound {
+        if target < outcome.setpoint { return .share }
+        guard target > outcome.setpoint else { return outcome.bound }
+        return target == rule.max ? .maximum : .soak
+    }
+
+    private func delay(
+        _ role: Role, _ assigned: [SmurfID], _ target: Int, _ serving: Int
+    ) -> Delay? {
+        if assigned.count == target {
+            let coming = assigned.filter { record($0)?.state == .warming(role) }
+            return coming.isEmpty ? nil : .warming(coming.count)
+        }
+        if let why = blocked[role] ?? stop { return why }
+        if assigned.count < target {
+            return .inflight(state.smurfs.values.filter(\.isMoving).count)
+        }
+        return assigned.contains { isSpare($0, role) } ? .inTurn : .noneSpare
     }
 }
 
@@ -201,8 +182,14 @@ struct Planner: Sendable {
 public struct PlanView: Sendable {
     let planner: Planner
 
-    public init(policy: Policy, state: FarmState, health: [SmurfID: Health], now: Moment) {
-        planner = Planner(policy: policy, state: state, health: health, now: now)
+    /// - Parameter targets: of the last plan, where `whyNot` is asked.
+    public init(
+        policy: Policy, state: FarmState, health: [SmurfID: Health], now: Moment,
+        targets: [Role: Int] = [:]
+    ) {
+        var planner = Planner(policy: policy, state: state, health: health, now: now)
+        planner.targets = targets
+        self.planner = planner
     }
 
     /// Whether the machine is heard of, or needs not be, and is ready for what it serves.
@@ -210,4 +197,12 @@ public struct PlanView: Sendable {
 
     /// Members of `role` that serve and are fit, sorted.
     public func serving(_ role: Role) -> [SmurfID] { planner.healthyServing(role) }
+
+    /// Why `id` is not taken for `role` now; nil when it could be.
+    public func whyNot(_ id: SmurfID, _ role: Role) -> WhyNot? { planner.whyNot(id, role) }
+
+    /// Why `id`, which has `role`, may not leave it; nil when it may.
+    public func whyNotSpare(_ id: SmurfID, _ role: Role) -> WhyNot? {
+        planner.whyNotSpare(id, role)
+    }
 }

@@ -10,12 +10,12 @@ struct RoleDemand {
 
     /// What one role shall have, with the way there.
     struct Outcome {
-        var raw: String
+        var raw: RawDemand
         var wanted: Int
         var setpoint: Int
         var isSoaking: Bool
-        /// Its sizing signals are missing or old.
-        var isBlind: Bool
+        /// Why the setpoint is this number.
+        var bound: Bound
     }
 
     /// Updates `state`'s setpoints and histories.
@@ -31,24 +31,56 @@ struct RoleDemand {
     private func stabilise(_ rule: RolePolicy, _ state: inout FarmState) -> Outcome {
         let role = rule.role
         let setpoint = state.setpoints[role] ?? rule.min
-        let isBlind = isBlind(rule)
-        let (raw, text) = rawDemand(rule)
-        var wanted = rule.clamp(tolerated(raw, setpoint))
-        wanted = Swift.max(wanted, rule.clamp(unsaturated(rule)))
+        let raw = rawDemand(rule)
+        var (wanted, bound) = bounded(raw, setpoint, rule)
+        func raise(_ count: Int, _ why: Bound) {
+            guard rule.clamp(count) > wanted else { return }
+            (wanted, bound) = (rule.clamp(count), why)
+        }
+        raise(unsaturated(rule), .saturation)
         if let latency = rule.demand.latency, let seen = fresh(latency.signal),
             seen > latency.limit.inSeconds
         {
-            wanted = Swift.max(wanted, rule.clamp(setpoint + 1))
+            raise(setpoint + 1, .latency(signal: latency.signal))
         }
         // What is not known can only be more: the rest of the demand may let the role grow, and the
         // place it has in the history keeps it from shrinking soon after the signal came back.
-        if isBlind { wanted = Swift.max(wanted, rule.clamp(setpoint)) }
-        var next = settled(noted(wanted, role, &state), setpoint)
-        if isBlind { next = Swift.max(next, held(rule, setpoint)) }
+        let isBlind = !raw.missing.isEmpty
+        if isBlind { raise(setpoint, .signalLoss) }
+        let history = noted(wanted, role, &state)
+        var next = settled(history, setpoint)
+        if next != wanted { bound = window(history, next, wanted) }
+        if isBlind, next <= held(rule, setpoint) {
+            bound = held(rule, setpoint) > rule.clamp(setpoint) ? .fallback : .signalLoss
+            next = held(rule, setpoint)
+        }
         state.setpoints[role] = next
         return Outcome(
-            raw: text, wanted: wanted, setpoint: next, isSoaking: isSoaking(rule, &state),
-            isBlind: isBlind)
+            raw: raw, wanted: wanted, setpoint: next, isSoaking: isSoaking(rule, &state),
+            bound: bound)
+    }
+
+    /// Demand by the formula within tolerance, floor and ceiling, and which of them made it what it is.
+    private func bounded(
+        _ raw: RawDemand, _ setpoint: Int, _ rule: RolePolicy
+    ) -> (Int, Bound) {
+        let free = tolerated(raw.members, setpoint)
+        let count = rule.clamp(free)
+        guard rule.isSized else { return (count, .minimum) }
+        if count != free { return (count, count < free ? .maximum : .minimum) }
+        return (count, free == whole(raw.members) ? .demand : .tolerance)
+    }
+
+    /// What the windows still wait for.
+    private func window(_ history: [FarmState.Wanted], _ setpoint: Int, _ wanted: Int) -> Bound {
+        let movement = policy.movement
+        if wanted > setpoint {
+            let recent = history.filter { now.since($0.at) <= movement.upWindow }
+            let above = recent.filter { $0.count > setpoint }
+            return .upWindow(share: Double(above.count) / Double(max(recent.count, 1)))
+        }
+        let last = history.last { $0.count >= setpoint }?.at ?? history.first?.at ?? now
+        return .downWindow(left: max(movement.downWindow - now.since(last), .zero))
     }
 
     /// The least that a role keeps while one of its signals is missing.
@@ -105,28 +137,29 @@ struct RoleDemand {
         if setpoint > 0, abs(raw - Double(setpoint)) / Double(setpoint) <= policy.tolerance {
             return setpoint
         }
-        return Int(Swift.min((raw - 1e-9).rounded(.up), 1e6))
+        return whole(raw)
+    }
+
+    private func whole(_ members: Double) -> Int {
+        Int(Swift.min((members - 1e-9).rounded(.up), 1e6))
     }
 
     /// (arrival + backlog / time) / (capacity × utilisation), of the signals that are known.
-    private func rawDemand(_ rule: RolePolicy) -> (Double, String) {
-        guard let capacity = rule.capacity, capacity > 0, !rule.demand.sizing.isEmpty else {
-            return (Double(rule.min), "floor \(rule.min)")
-        }
+    private func rawDemand(_ rule: RolePolicy) -> RawDemand {
         let missing = rule.demand.sizing.filter { fresh($0) == nil }
-        guard missing.count < rule.demand.sizing.count else {
-            return (0, "signal missing: \(missing.joined(separator: ", "))")
+        guard rule.isSized, let capacity = rule.capacity else {
+            return RawDemand(formula: nil, missing: missing, members: Double(rule.min))
         }
-        let arrival = rule.demand.arrival.flatMap(fresh) ?? 0
-        let backlog = rule.demand.backlog.flatMap(fresh) ?? 0
+        guard missing.count < rule.demand.sizing.count else {
+            return RawDemand(formula: nil, missing: missing, members: 0)
+        }
         var time = rule.demand.eta.inSeconds
         if let left = rule.demand.deadline.flatMap(fresh) { time = Swift.max(left, 60) }
-        let raw = (arrival + backlog / Swift.max(time, 1)) / (capacity * rule.utilisation)
-        let text =
-            "(\(rounded(arrival))/s + \(rounded(backlog))/\(rounded(time))s) / "
-            + "(\(rounded(capacity))/s × \(rounded(rule.utilisation))) = \(rounded(raw))"
-        let lack = missing.isEmpty ? "" : ", without \(missing.joined(separator: ", "))"
-        return (Swift.max(raw, 0), text + lack)
+        let formula = RawDemand.Formula(
+            arrival: rule.demand.arrival.flatMap(fresh) ?? 0,
+            backlog: rule.demand.backlog.flatMap(fresh) ?? 0, seconds: Swift.max(time, 1),
+            capacity: capacity, utilisation: rule.utilisation)
+        return RawDemand(formula: formula, missing: missing, members: formula.members)
     }
 
     /// The fewest members that need at most 95 % of their capacity for what arrives, or the planned share
@@ -138,11 +171,7 @@ struct RoleDemand {
             let arrival = rule.demand.arrival.flatMap(fresh)
         else { return 0 }
         let share = Swift.max(0.95, rule.utilisation)
-        return Int(Swift.min((arrival / (share * capacity) - 1e-9).rounded(.up), 1e6))
-    }
-
-    private func isBlind(_ rule: RolePolicy) -> Bool {
-        rule.demand.sizing.contains { fresh($0) == nil }
+        return whole(arrival / (share * capacity))
     }
 
     /// The signal's value while it is not stale.
@@ -151,9 +180,11 @@ struct RoleDemand {
         else { return nil }
         return signal.value
     }
+}
 
-    private func rounded(_ value: Double) -> String {
-        let tenths = (Swift.min(value, 1e12) * 10).rounded() / 10
-        return tenths == tenths.rounded() ? String(Int(tenths)) : String(tenths)
+extension RawDemand.Formula {
+    /// Machines, not rounded, not negative.
+    public var members: Double {
+        Swift.max((arrival + backlog / seconds) / (capacity * utilisation), 0)
     }
 }

@@ -66,6 +66,9 @@ public struct RolePolicy: Hashable, Sendable {
         .seconds(Double(ttl) * drain.ttlFactor) + drain.grace
     }
 
+    /// Whether demand says how many members it wants; otherwise it wants its floor.
+    public var isSized: Bool { (capacity ?? 0) > 0 && !demand.sizing.isEmpty }
+
     /// `count` held within the role's floor and ceiling.
     public func clamp(_ count: Int) -> Int {
         Swift.max(Swift.min(count, max ?? Int.max), min)

@@ -15,8 +15,8 @@ public actor RoleSchedulerService {
     private var demand = Demand()
     private var published: Membership?
     var version: UInt64
-    private var lastPlan: Plan?
-    private var notes: [String] = []
+    private(set) var lastPlan: Plan?
+    private(set) var notes: [String] = []
     private var meters: [SmurfID: WorkMeter] = [:]
     private var checks: [SmurfID: CheckedMember] = [:]
 
@@ -133,7 +133,7 @@ public actor RoleSchedulerService {
 
     /// Health as it counts: what agents say, unless a check from outside says otherwise; for machines without an
     /// agent what the check says.
-    private func checkedHealth(_ now: Moment) -> [SmurfID: Health] {
+    func checkedHealth(_ now: Moment) -> [SmurfID: Health] {
         var health = health
         for (id, found) in checks {
             guard let isGood = found.state.isGood, state.smurfs[id]?.assigned == found.role,
@@ -337,8 +337,7 @@ public actor RoleSchedulerService {
             let line = explained[rule.role]
             return Board.RoleLine(
                 rule: rule, target: line?.target ?? rule.min, serving: planner.serving(rule.role),
-                because: line.map { "\($0.raw) → \($0.setpoint) → \($0.target): \($0.because)" }
-                    ?? "")
+                because: line?.text ?? "")
         }
         let smurfs = state.ids.compactMap { id in
             state.smurfs[id].map { record in

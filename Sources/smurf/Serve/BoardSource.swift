@@ -49,7 +49,7 @@ struct BoardSource: Sendable {
         }
     }
 
-    private static func line(_ smurf: Board.SmurfLine) -> Smurffarm_V1_SmurfLine {
+    static func line(_ smurf: Board.SmurfLine) -> Smurffarm_V1_SmurfLine {
         .with {
             $0.smurf = smurf.id.name
             $0.addresses = smurf.record.addresses.map(\.description)

@@ -41,6 +41,17 @@ struct ControlProvider: Smurffarm_V1_Control.SimpleServiceProtocol {
         }
     }
 
+    func explain(
+        request: Smurffarm_V1_ExplainRequest, context: ServerContext
+    ) async throws -> Smurffarm_V1_ExplainView {
+        do {
+            return try await ExplanationSource(scheduler: scheduler, zone: board.zone)
+                .view(of: request.subject)
+        } catch let error as OverrideError {
+            throw RPCError(code: .notFound, message: error.description)
+        }
+    }
+
     func override(
         request: Smurffarm_V1_OverrideRequest, context: ServerContext
     ) async throws -> Smurffarm_V1_OverrideReply {
@@ -112,17 +123,7 @@ struct ControlProvider: Smurffarm_V1_Control.SimpleServiceProtocol {
     ) async throws -> Smurffarm_V1_HistoryList {
         let entries = try await scheduler.history(limit: Int(request.limit))
         return .with {
-            $0.lines = entries.map { entry in
-                .with {
-                    $0.unixMs = entry.unixMilliseconds
-                    $0.smurf = entry.smurf.name
-                    $0.from = entry.from
-                    $0.to = entry.to
-                    $0.who = entry.who
-                    $0.why = entry.why
-                    $0.version = entry.version
-                }
-            }
+            $0.lines = entries.map(ExplanationSource.line)
         }
     }
 }

@@ -38,7 +38,7 @@ enum BoardText {
     }
 
     /// "cordon for 52 min 3 s more by ann: new disk"
-    private static func words(_ word: Smurffarm_V1_OperatorWord) -> String {
+    static func words(_ word: Smurffarm_V1_OperatorWord) -> String {
         "\(word.word) for \(spoken(seconds: word.secondsLeft)) more by \(word.operator): \(word.reason)"
     }
 
