@@ -102,6 +102,7 @@ public struct RecordType: RawRepresentable, Hashable, Comparable, Sendable {
     public static let rrsig = RecordType(rawValue: 46)
     public static let nsec = RecordType(rawValue: 47)
     public static let dnskey = RecordType(rawValue: 48)
+    public static let tlsa = RecordType(rawValue: 52)
     public static let cds = RecordType(rawValue: 59)
     public static let cdnskey = RecordType(rawValue: 60)
     public static let ixfr = RecordType(rawValue: 251)

@@ -7,11 +7,14 @@ struct RoleOverlay {
     /// The machines' own names, for the next overlay.
     private(set) var hosts: HostRecords
 
-    /// - Parameter hosts: of the overlay before; empty for none.
+    /// - Parameters:
+    ///   - zone: the static part, of which its apex and its TLSA data are of interest.
+    ///   - hosts: of the overlay before; empty for none.
     /// - Throws: when the membership names an owner that is not a name.
     init(
-        _ membership: Membership, apex: DomainName, hosts: HostRecords = HostRecords()
+        _ membership: Membership, zone: StaticZone, hosts: HostRecords = HostRecords()
     ) throws(ZoneFault) {
+        let apex = zone.apex
         self.hosts = hosts
         try self.hosts.take(membership, apex: apex)
         names.reserve(membership.hosts.count + membership.records.count)
@@ -19,6 +22,7 @@ struct RoleOverlay {
             names.add(host.records, at: host.name)
         }
         for role in membership.records { try add(role, apex) }
+        if !zone.associations.isEmpty { try addAssociations(zone.associations, membership) }
         if !membership.senderOwners.isEmpty {
             let text = SenderPolicy.text(for: membership.senders)
             let ttl = membership.records.map(\.ttl).min() ?? membership.hostTTL
@@ -49,6 +53,26 @@ struct RoleOverlay {
         }
         guard role.limit > 0 else { return }
         for type in types { addSubsets(SetKey(owner: owner, type: type), members, role.limit) }
+    }
+
+    /// Which keys each machine that an MX record names may show.
+    private mutating func addAssociations(
+        _ data: [[UInt8]], _ membership: Membership
+    ) throws(ZoneFault) {
+        var exchangers: Set<SmurfID> = []
+        for role in membership.records {
+            if case .mailExchange = role.kind { exchangers.formUnion(role.members) }
+        }
+        for id in exchangers {
+            guard let host = hosts[id], !host.records.isEmpty else { continue }
+            guard let owner = host.name.prepending("_25._tcp") else {
+                throw ZoneFault("the name \(host.name) is too long for a TLSA record below it")
+            }
+            names.add(
+                data.map {
+                    ResourceRecord(owner: owner, type: .tlsa, ttl: membership.hostTTL, data: $0)
+                }, at: owner)
+        }
     }
 
     private static func records(

@@ -6,10 +6,18 @@ public struct StaticZone: Hashable, Sendable {
     public let records: [ResourceRecord]
     /// The same by owner.
     let byName: [DomainName: [ResourceRecord]]
+    /// Data of the TLSA records that follow each machine which an MX record of the farm names (RFC 7672): the keys
+    /// that it may show on port 25. Empty for none.
+    public let associations: [[UInt8]]
 
-    /// - Parameter records: every owner within the apex of the one SOA among them.
+    /// - Parameters:
+    ///   - records: every owner within the apex of the one SOA among them.
+    ///   - associations: data of TLSA records for the farm's mail exchangers.
     /// - Throws: the first thing that is wrong.
-    public init(records: [ResourceRecord]) throws(ZoneFault) {
+    public init(
+        records: [ResourceRecord], associations: [[UInt8]] = []
+    ) throws(ZoneFault) {
+        self.associations = associations
         let starts = records.filter { $0.type == .soa }
         guard let soa = starts.first else { throw ZoneFault("the zone has no SOA record") }
         guard starts.count == 1 else { throw ZoneFault("the zone has more than one SOA record") }
@@ -47,6 +55,21 @@ public struct StaticZone: Hashable, Sendable {
                     + "(RFC 4592 section 4.2): write one for each name",
                 owner: record.owner, type: .ns)
         }
+    }
+
+    /// The same with records that were made of something else than the file.
+    /// - Throws: when the file has a set that they would be mixed with.
+    public func adding(
+        _ made: [ResourceRecord], associations: [[UInt8]]
+    ) throws(ZoneFault) -> StaticZone {
+        for record in made {
+            if byName[record.owner]?.contains(where: { $0.type == record.type }) == true {
+                throw ZoneFault(
+                    "\(record.owner) is in the zone file too: leave it out there, or what it is made of",
+                    owner: record.owner, type: record.type)
+            }
+        }
+        return try StaticZone(records: records + made, associations: associations)
     }
 
     /// The SOA record; its serial is replaced in every image.

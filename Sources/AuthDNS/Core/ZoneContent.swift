@@ -25,7 +25,7 @@ public struct ZoneContent: Sendable {
         var names = OwnerDrafts()
         var hosts = before?.hosts ?? HostRecords()
         if let membership {
-            let overlay = try RoleOverlay(membership, apex: zone.apex, hosts: hosts)
+            let overlay = try RoleOverlay(membership, zone: zone, hosts: hosts)
             (names, hosts) = (overlay.names, overlay.hosts)
         }
         names.add(below: zone)

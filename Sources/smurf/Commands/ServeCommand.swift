@@ -63,6 +63,7 @@ struct ServeCommand: AsyncParsableCommand {
     var metrics: Endpoint?
     @OptionGroup var nameServer: NameServerOptions
     @OptionGroup(title: "DNSSEC") var signing: SigningOptions
+    @OptionGroup(title: "RECORDS FOR MAIL") var mail: MailRecordOptions
     @OptionGroup var identity: MachineIdentity
     @OptionGroup var logging: LogOptions
 
@@ -75,6 +76,9 @@ struct ServeCommand: AsyncParsableCommand {
         }
         if let fault = unsubscribeBase.flatMap({ MailingIdentity.fault(inUnsubscribeBase: $0) }) {
             throw ValidationError("--unsubscribe-base \(fault)")
+        }
+        guard mail.tlsa.isEmpty || signing.dnssec != nil else {
+            throw ValidationError("--tlsa says nothing in a zone without signatures: give --dnssec")
         }
         guard lease.seconds >= 1 else { throw ValidationError("--lease: give 1s or more") }
         guard agents.address.isLoopback || identity.certificate != nil else {
@@ -97,7 +101,7 @@ struct ServeCommand: AsyncParsableCommand {
     /// Checks all input, binds the DNS sockets, and then becomes the account of `--user`. To be called while the
     /// process has one thread, the main one, which would else stay root's.
     func prepare() throws -> Ground {
-        let sources = try FarmSources(policy: policy, zone: zone)
+        let sources = try FarmSources(policy: policy, zone: zone, mail: mail)
         var names = NameServerConfiguration(
             listen: dns.map { ($0.address, $0.port) }, stateDirectory: data,
             workers: workers ?? ProcessInfo.processInfo.activeProcessorCount,
@@ -171,15 +175,21 @@ struct ServeCommand: AsyncParsableCommand {
 struct FarmSources {
     let policyPath: String
     let zonePath: String
+    /// What is published beside the zone file; nil for nothing.
+    let mail: MailRecordOptions?
     private(set) var policy: Policy
     private(set) var zone: StaticZone
 
     /// Reports every fault on standard error; nothing is changed by a faulty file.
-    init(policy policyPath: String, zone zonePath: String) throws {
+    init(
+        policy policyPath: String, zone zonePath: String,
+        mail: MailRecordOptions?
+    ) throws {
+        self.mail = mail
         self.policyPath = policyPath
         self.zonePath = zonePath
         policy = try FarmSources.policy(at: policyPath)
-        let checked = try CheckedZone(at: zonePath, for: policy)
+        let checked = try CheckedZone(at: zonePath, for: policy, mail: mail)
         zone = checked.zone
         policy.staticLabels = checked.staticLabels
     }
@@ -197,5 +207,7 @@ struct FarmSources {
     }
 
     /// Reads both files again.
-    func reread() throws -> FarmSources { try FarmSources(policy: policyPath, zone: zonePath) }
+    func reread() throws -> FarmSources {
+        try FarmSources(policy: policyPath, zone: zonePath, mail: mail)
+    }
 }

@@ -36,6 +36,7 @@ struct ZoneCommand: AsyncParsableCommand {
         @Option(help: "A policy file that is to be served with it.") var policy: String?
         @Option(help: "A name server of the parent zone, ADDRESS[:PORT]; repeat for more.")
         var parent: [ParentServer] = []
+        @OptionGroup(title: "RECORDS FOR MAIL") var mail: MailRecordOptions
         @OptionGroup var control: ControlConnection
 
         func validate() throws {
@@ -50,17 +51,20 @@ struct ZoneCommand: AsyncParsableCommand {
 
         private func check(_ zone: String) throws {
             if let policy {
-                let checked = try CheckedZone(at: zone, for: FarmSources.policy(at: policy))
+                let checked = try CheckedZone(
+                    at: zone, for: FarmSources.policy(at: policy), mail: mail)
                 return report(checked.zone)
             }
+            let parsed: StaticZone
             do throws(ZoneFileError) {
                 let loaded = try loadZone(at: zone, origin: origin.flatMap { DomainName($0) })
                 for warning in loaded.warnings { Report.note(warning.description) }
-                report(loaded.zone)
+                parsed = loaded.zone
             } catch {
                 Report.note(error.description)
                 throw Report.badInput
             }
+            report(try mail.adding(to: parsed, at: zone))
         }
 
         private func report(_ zone: StaticZone) {

@@ -44,7 +44,7 @@ struct DemoCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let sources = try FarmSources(policy: policy, zone: zone)
+        let sources = try FarmSources(policy: policy, zone: zone, mail: nil)
         let machines = try sources.policy.members.map { member in
             guard let address = member.addresses.first, address.isLoopback else {
                 throw Report.failure(

@@ -8,8 +8,10 @@ struct CheckedZone {
     /// Labels directly under the zone that the file has records for: no machine may be called so.
     let staticLabels: Set<String>
 
+    /// - Parameter mail: what else is published beside the file; nil for nothing.
     /// - Throws: `Report.badInput` for a faulty file and for one that contradicts the policy.
-    init(at path: String, for policy: Policy) throws {
+    init(at path: String, for policy: Policy, mail: MailRecordOptions?) throws {
+        let zone: StaticZone
         do throws(ZoneFileError) {
             let loaded = try loadZone(at: path, origin: DomainName(policy.zone))
             zone = loaded.zone
@@ -27,6 +29,7 @@ struct CheckedZone {
                 "\(path) is zone '\(zone.apex)', but the policy says '\(policy.zone)'",
                 status: Report.badInput)
         }
+        self.zone = try mail?.adding(to: zone, at: path) ?? zone
         let apex = zone.apex
         staticLabels = Set(
             zone.records.filter { $0.owner.parent == apex }.map {
