@@ -764,11 +764,67 @@ public nonisolated struct Smurffarm_V1_BoardView: Sendable {
   /// Clears the value of `dns`. Subsequent reads from it will return its default value.
   public mutating func clearDns() {self._dns = nil}
 
+  /// absent for a node that is alone
+  public var cluster: Smurffarm_V1_ClusterView {
+    get {_cluster ?? Smurffarm_V1_ClusterView()}
+    set {_cluster = newValue}
+  }
+  /// Returns true if `cluster` has been explicitly set.
+  public var hasCluster: Bool {self._cluster != nil}
+  /// Clears the value of `cluster`. Subsequent reads from it will return its default value.
+  public mutating func clearCluster() {self._cluster = nil}
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
   fileprivate var _dns: Smurffarm_V1_DNSCounters? = nil
+  fileprivate var _cluster: Smurffarm_V1_ClusterView? = nil
+}
+
+/// The control nodes of a farm that is kept in etcd, as one of them sees it.
+public nonisolated struct Smurffarm_V1_ClusterView: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// who says so
+  public var node: String = String()
+
+  /// it plans, and agents report to it
+  public var leads: Bool = false
+
+  /// of whoever leads; grows with every change of leader
+  public var term: UInt64 = 0
+
+  public var nodes: [Smurffarm_V1_NodeLine] = []
+
+  /// why etcd cannot be reached; empty = it can
+  public var trouble: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Smurffarm_V1_NodeLine: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var node: String = String()
+
+  /// where it listens for agents
+  public var agents: String = String()
+
+  /// the zone's, as it answers
+  public var serial: UInt32 = 0
+
+  public var leads: Bool = false
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
 }
 
 public nonisolated struct Smurffarm_V1_RoleLine: Sendable {
@@ -1583,6 +1639,9 @@ public nonisolated struct Smurffarm_V1_HistoryLine: Sendable {
   public var why: String = String()
 
   public var version: UInt64 = 0
+
+  /// the control node that did it; empty for one that is alone
+  public var node: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2759,7 +2818,7 @@ nonisolated extension Smurffarm_V1_BoardRequest: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension Smurffarm_V1_BoardView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".BoardView"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}serial\0\u{1}version\0\u{1}roles\0\u{1}smurfs\0\u{1}signals\0\u{1}notes\0\u{1}dns\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}serial\0\u{1}version\0\u{1}roles\0\u{1}smurfs\0\u{1}signals\0\u{1}notes\0\u{1}dns\0\u{1}cluster\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2775,6 +2834,7 @@ nonisolated extension Smurffarm_V1_BoardView: SwiftProtobuf.Message, SwiftProtob
       case 6: try { try decoder.decodeRepeatedMessageField(value: &self.signals) }()
       case 7: try { try decoder.decodeRepeatedStringField(value: &self.notes) }()
       case 8: try { try decoder.decodeSingularMessageField(value: &self._dns) }()
+      case 9: try { try decoder.decodeSingularMessageField(value: &self._cluster) }()
       default: break
       }
     }
@@ -2809,6 +2869,9 @@ nonisolated extension Smurffarm_V1_BoardView: SwiftProtobuf.Message, SwiftProtob
     try { if let v = self._dns {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
     } }()
+    try { if let v = self._cluster {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2821,6 +2884,102 @@ nonisolated extension Smurffarm_V1_BoardView: SwiftProtobuf.Message, SwiftProtob
     if lhs.signals != rhs.signals {return false}
     if lhs.notes != rhs.notes {return false}
     if lhs._dns != rhs._dns {return false}
+    if lhs._cluster != rhs._cluster {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_ClusterView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ClusterView"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}leads\0\u{1}term\0\u{1}nodes\0\u{1}trouble\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.leads) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.term) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.nodes) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.trouble) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
+    }
+    if self.leads != false {
+      try visitor.visitSingularBoolField(value: self.leads, fieldNumber: 2)
+    }
+    if self.term != 0 {
+      try visitor.visitSingularUInt64Field(value: self.term, fieldNumber: 3)
+    }
+    if !self.nodes.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.nodes, fieldNumber: 4)
+    }
+    if !self.trouble.isEmpty {
+      try visitor.visitSingularStringField(value: self.trouble, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_ClusterView, rhs: Smurffarm_V1_ClusterView) -> Bool {
+    if lhs.node != rhs.node {return false}
+    if lhs.leads != rhs.leads {return false}
+    if lhs.term != rhs.term {return false}
+    if lhs.nodes != rhs.nodes {return false}
+    if lhs.trouble != rhs.trouble {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_NodeLine: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".NodeLine"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}agents\0\u{1}serial\0\u{1}leads\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.agents) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.serial) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.leads) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
+    }
+    if !self.agents.isEmpty {
+      try visitor.visitSingularStringField(value: self.agents, fieldNumber: 2)
+    }
+    if self.serial != 0 {
+      try visitor.visitSingularUInt32Field(value: self.serial, fieldNumber: 3)
+    }
+    if self.leads != false {
+      try visitor.visitSingularBoolField(value: self.leads, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_NodeLine, rhs: Smurffarm_V1_NodeLine) -> Bool {
+    if lhs.node != rhs.node {return false}
+    if lhs.agents != rhs.agents {return false}
+    if lhs.serial != rhs.serial {return false}
+    if lhs.leads != rhs.leads {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4264,7 +4423,7 @@ nonisolated extension Smurffarm_V1_HistoryList: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Smurffarm_V1_HistoryLine: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".HistoryLine"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}unix_ms\0\u{1}smurf\0\u{1}from\0\u{1}to\0\u{1}who\0\u{1}why\0\u{1}version\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}unix_ms\0\u{1}smurf\0\u{1}from\0\u{1}to\0\u{1}who\0\u{1}why\0\u{1}version\0\u{1}node\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4279,6 +4438,7 @@ nonisolated extension Smurffarm_V1_HistoryLine: SwiftProtobuf.Message, SwiftProt
       case 5: try { try decoder.decodeSingularStringField(value: &self.who) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.why) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.node) }()
       default: break
       }
     }
@@ -4306,6 +4466,9 @@ nonisolated extension Smurffarm_V1_HistoryLine: SwiftProtobuf.Message, SwiftProt
     if self.version != 0 {
       try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 7)
     }
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4317,6 +4480,7 @@ nonisolated extension Smurffarm_V1_HistoryLine: SwiftProtobuf.Message, SwiftProt
     if lhs.who != rhs.who {return false}
     if lhs.why != rhs.why {return false}
     if lhs.version != rhs.version {return false}
+    if lhs.node != rhs.node {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,4 +1,5 @@
 import AuthDNSCore
+import Farm
 import Synchronization
 
 /// The image on disk: written whole, made durable, then renamed into place, right behind its publication: a disk

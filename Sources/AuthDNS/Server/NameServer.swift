@@ -224,18 +224,25 @@ public final class NameServer: Sendable {
     /// take it is an alarm (`isSaved`), tried again until it does, and no reason not to serve what is true. A change soon
     /// after another waits for the end of the coalescing window, together with those behind it: the
     /// calling thread blocks so long.
+    /// - Parameter serial: which the other name servers of the farm answer with too; the zone gets it, also when its
+    ///   records are the same as before, unless it has a newer one already. nil: the zone gets the next one when its records
+    ///   change.
     /// - Returns: the serial that is served now; unchanged when the records are the same as before.
     /// - Throws: when membership and zone contradict each other, or the disk takes no serial any more;
     ///   the old image stays.
     @discardableResult
-    public func publish(_ membership: Membership) throws(NameServerError) -> UInt32 {
-        let own = window.withLock { $0.enter(membership) }
+    public func publish(
+        _ membership: Membership, serial: UInt32? = nil
+    ) throws(NameServerError) -> UInt32 {
+        let own = window.withLock { $0.enter(.init(membership: membership, serial: serial)) }
         while true {
             switch window.withLock({ $0.turn(of: own, now: .now) }) {
-            case .done: return serial
+            case .done: return self.serial
             case .wait(let pause): Thread.sleep(forTimeInterval: pause.inSeconds)
             case .publish(let newest, let ticket):
-                let serial = try rebuild { source in try source.take(newest) }
+                let serial = try rebuild { source in
+                    try source.take(newest.membership, serial: newest.serial)
+                }
                 window.withLock { $0.pass(ticket) }
                 return serial
             }
@@ -345,6 +352,10 @@ public final class NameServer: Sendable {
 
     /// The serial that is served.
     public var serial: UInt32 { published.current.serial }
+
+    /// Whether there is a saved or published membership to answer by, and not the zone file alone, by which the
+    /// names of roles would not exist.
+    public var hasMembers: Bool { published.current.membershipVersion > 0 }
 
     /// What is served.
     public var image: ZoneImage { published.current }

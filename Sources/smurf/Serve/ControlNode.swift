@@ -133,8 +133,10 @@ final class ControlNode: Sendable {
             logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")
         }
         add("the scheduler", to: &group) { [scheduler, nameServer] in
-            try await scheduler.run { membership in
-                try await ControlNode.offPool { _ = try nameServer.publish(membership) }
+            try await scheduler.run(served: { nameServer.serial }) { view in
+                try await ControlNode.offPool {
+                    _ = try nameServer.publish(view.membership, serial: view.serial)
+                }
             }
         }
         if let metrics { add("the listener of --metrics", to: &group) { try await metrics.run() } }

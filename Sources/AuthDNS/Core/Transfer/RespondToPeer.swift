@@ -1,3 +1,5 @@
+import Farm
+
 /// What other servers get that ask for more than an answer.
 public enum PeerAnswer: Sendable {
     case none
