@@ -21,6 +21,11 @@ struct ServeCommand: AsyncParsableCommand {
             anew, all or nothing. SIGTERM ends it.
 
               smurf serve --policy farm.yml --zone smurf.example.test.zone --dns 192.0.2.53:53
+
+            Several control nodes share a farm through etcd: one of them plans, all answer.
+
+              smurf serve … --etcd https://etcd1:2379,https://etcd2:2379,https://etcd3:2379 --node n1 \\
+                --etcd-cert n1.pem --etcd-key n1.key --etcd-ca etcd-ca.pem
             """)
 
     @Option(help: "The policy file.") var policy: String
@@ -64,6 +69,7 @@ struct ServeCommand: AsyncParsableCommand {
     @OptionGroup var nameServer: NameServerOptions
     @OptionGroup(title: "DNSSEC") var signing: SigningOptions
     @OptionGroup(title: "RECORDS FOR MAIL") var mail: MailRecordOptions
+    @OptionGroup(title: "SEVERAL CONTROL NODES") var cluster: EtcdOptions
     @OptionGroup var identity: MachineIdentity
     @OptionGroup var logging: LogOptions
 
@@ -79,6 +85,11 @@ struct ServeCommand: AsyncParsableCommand {
         }
         guard mail.tlsa.isEmpty || signing.dnssec != nil else {
             throw ValidationError("--tlsa says nothing in a zone without signatures: give --dnssec")
+        }
+        guard cluster.etcd == nil || signing.dnssec == nil else {
+            throw ValidationError(
+                "--dnssec and --etcd do not go together yet: each node would sign with keys of its own"
+            )
         }
         guard lease.seconds >= 1 else { throw ValidationError("--lease: give 1s or more") }
         guard agents.address.isLoopback || identity.certificate != nil else {
@@ -163,6 +174,7 @@ struct ServeCommand: AsyncParsableCommand {
     ) throws -> ControlNode {
         try ControlNode(
             sources: sources, dataDirectory: data, lock: lock, nameServer: nameServer,
+            etcd: cluster.settings(zone: sources.policy.zone, agents: agents),
             parents: signing.parent, agents: agents, metrics: metrics,
             deliveries: Deliveries.Options(
                 feedPort: feedPort, unsubscribeBase: unsubscribeBase,
