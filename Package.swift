@@ -36,6 +36,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
@@ -66,6 +67,17 @@ let package = Package(
                 "AuthDNSCore", "CEpoll", "Farm", .product(name: "Logging", package: "swift-log"),
             ],
             path: "Sources/AuthDNS/Server", cSettings: gnuSource, swiftSettings: strict),
+
+        .target(
+            name: "DNSTransport",
+            dependencies: [
+                "AuthDNS", "AuthDNSCore", "Farm",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            path: "Sources/AuthDNS/Transport", swiftSettings: strict),
 
         .target(
             name: "RoleSchedulerCore", dependencies: ["Farm"], path: "Sources/RoleScheduler/Core",
@@ -141,7 +153,8 @@ let package = Package(
         .executableTarget(
             name: "smurf",
             dependencies: [
-                "AuthDNS", "AuthDNSCore", "Delivery", "DeliveryCore", "Farm", "FarmProtocol",
+                "AuthDNS", "AuthDNSCore", "DNSTransport", "Delivery", "DeliveryCore", "Farm",
+                "FarmProtocol",
                 "RoleScheduler", "RoleSchedulerCore", "RoleSimulation", "Sink", "ZoneFile",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -210,8 +223,8 @@ let package = Package(
         .testTarget(
             name: "InteropTests",
             dependencies: [
-                "AuthDNS", "AuthDNSCore", "EtcdProtocol", "Farm", "RoleScheduler", "TestSupport",
-                "ZoneFile", .product(name: "Logging", package: "swift-log"),
+                "AuthDNS", "AuthDNSCore", "DNSTransport", "EtcdProtocol", "Farm", "RoleScheduler",
+                "TestSupport", "ZoneFile", .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Interop", swiftSettings: testing),
     ],

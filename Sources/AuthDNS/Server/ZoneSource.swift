@@ -20,6 +20,8 @@ struct ZoneSource {
     private let journal: Journal
     private(set) var signing: ZoneSigning?
     private var requested: Set<Bool> = []
+    /// Whether the zone has come, in this run or an earlier one; for a secondary.
+    var hasCome: Bool
 
     init(
         _ zone: StaticZone, saved: ZoneImage?, serial: UInt32, journal: Journal,
@@ -31,6 +33,7 @@ struct ZoneSource {
         self.signing = signing
         self.challenges = challenges
         isFresh = saved == nil
+        hasCome = saved != nil
         history = saved.map { journal.load(upTo: $0.serial) } ?? ZoneHistory()
         if let saved {
             base = ZoneContent(of: saved).without(challenges.records)

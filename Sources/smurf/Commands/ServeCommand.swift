@@ -1,6 +1,7 @@
 import ArgumentParser
 import AuthDNS
 import AuthDNSCore
+import DNSTransport
 import DeliveryCore
 import Farm
 import Foundation
@@ -67,6 +68,7 @@ struct ServeCommand: AsyncParsableCommand {
     )
     var metrics: Endpoint?
     @OptionGroup var nameServer: NameServerOptions
+    @OptionGroup(title: "DNS OVER TLS") var tls: TLSOptions
     @OptionGroup(title: "DNSSEC") var signing: SigningOptions
     @OptionGroup(title: "RECORDS FOR MAIL") var mail: MailRecordOptions
     @OptionGroup(title: "SEVERAL CONTROL NODES") var cluster: EtcdOptions
@@ -105,6 +107,7 @@ struct ServeCommand: AsyncParsableCommand {
         var sources: FarmSources
         var names: NameServerConfiguration
         var sockets: BoundSockets
+        var secure: SecureSockets
         /// To the running control node that waits to be replaced.
         var predecessor: HandoverChannel?
     }
@@ -119,6 +122,7 @@ struct ServeCommand: AsyncParsableCommand {
             settings: nameServer.settings)
         try nameServer.addSecondaries(to: &names)
         names.signing = signing.signing(in: data)
+        names.peers.areSecret = tls.transfersByTLS
         try DataDirectory.prepare(data)
         do {
             let account = try user.map { try Privileges(of: $0) }
@@ -131,10 +135,12 @@ struct ServeCommand: AsyncParsableCommand {
                 } else {
                     try BoundSockets(names)
                 }
+            let secure = try tls.sockets()
             try account?.own(data)
-            try account?.take(toRead: [policy, zone])
+            try account?.take(toRead: [policy, zone] + tls.files)
             return Ground(
-                sources: sources, names: names, sockets: sockets, predecessor: predecessor)
+                sources: sources, names: names, sockets: sockets, secure: secure,
+                predecessor: predecessor)
         } catch {
             throw Report.failure("\(error)")
         }
@@ -144,6 +150,7 @@ struct ServeCommand: AsyncParsableCommand {
     func run(on ground: Ground) async throws {
         let logger = logging.logger("smurf")
         let nameServer: NameServer
+        let secure: TLSListener?
         var node: ControlNode
         do {
             try ground.predecessor.map(Succession.ask)
@@ -151,11 +158,19 @@ struct ServeCommand: AsyncParsableCommand {
             nameServer = try NameServer(
                 configuration: ground.names, zone: ground.sources.zone, logger: logger,
                 on: ground.sockets)
+            secure = try await tls.listener(for: nameServer, on: ground.secure)
             node = try controlNode(ground.sources, lock, nameServer, logger)
         } catch {
             throw Report.failure("\(error)")
         }
         defer { nameServer.stop() }
+        try await serve(&node, nameServer, ground, logger)
+        await secure?.stop()
+    }
+
+    private func serve(
+        _ node: inout ControlNode, _ nameServer: NameServer, _ ground: Ground, _ logger: Logger
+    ) async throws {
         while case .successor(let successor) = try await node.run(
             isServing: { ground.predecessor.map(Succession.tell) })
         {
