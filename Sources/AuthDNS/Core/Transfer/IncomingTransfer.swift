@@ -1,3 +1,5 @@
+import Farm
+
 /// One transfer that comes in: what is asked for, and what the messages that answer amount to (RFC 5936 §2.2, RFC 1995
 /// §4). Pure: messages go in without their TCP length, and a version of the zone comes out, whole or as the steps to
 /// it; nothing of it counts before the end.
