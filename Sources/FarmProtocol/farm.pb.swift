@@ -764,6 +764,9 @@ public nonisolated struct Smurffarm_V1_BoardView: Sendable {
   /// Clears the value of `dns`. Subsequent reads from it will return its default value.
   public mutating func clearDns() {self._dns = nil}
 
+  /// of the policy; empty = none holds
+  public var phase: String = String()
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -912,6 +915,9 @@ public nonisolated struct Smurffarm_V1_ExplainView: Sendable {
 
   /// alarms, and why nothing moves
   public var notes: [String] = []
+
+  /// of the policy; empty = none holds
+  public var phase: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2759,7 +2765,7 @@ nonisolated extension Smurffarm_V1_BoardRequest: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension Smurffarm_V1_BoardView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".BoardView"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}serial\0\u{1}version\0\u{1}roles\0\u{1}smurfs\0\u{1}signals\0\u{1}notes\0\u{1}dns\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}serial\0\u{1}version\0\u{1}roles\0\u{1}smurfs\0\u{1}signals\0\u{1}notes\0\u{1}dns\0\u{1}phase\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2775,6 +2781,7 @@ nonisolated extension Smurffarm_V1_BoardView: SwiftProtobuf.Message, SwiftProtob
       case 6: try { try decoder.decodeRepeatedMessageField(value: &self.signals) }()
       case 7: try { try decoder.decodeRepeatedStringField(value: &self.notes) }()
       case 8: try { try decoder.decodeSingularMessageField(value: &self._dns) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.phase) }()
       default: break
       }
     }
@@ -2809,6 +2816,9 @@ nonisolated extension Smurffarm_V1_BoardView: SwiftProtobuf.Message, SwiftProtob
     try { if let v = self._dns {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
     } }()
+    if !self.phase.isEmpty {
+      try visitor.visitSingularStringField(value: self.phase, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2821,6 +2831,7 @@ nonisolated extension Smurffarm_V1_BoardView: SwiftProtobuf.Message, SwiftProtob
     if lhs.signals != rhs.signals {return false}
     if lhs.notes != rhs.notes {return false}
     if lhs._dns != rhs._dns {return false}
+    if lhs.phase != rhs.phase {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3128,7 +3139,7 @@ nonisolated extension Smurffarm_V1_ExplainRequest: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension Smurffarm_V1_ExplainView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ExplainView"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}roles\0\u{1}smurfs\0\u{1}notes\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}roles\0\u{1}smurfs\0\u{1}notes\0\u{1}phase\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3140,6 +3151,7 @@ nonisolated extension Smurffarm_V1_ExplainView: SwiftProtobuf.Message, SwiftProt
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.roles) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.smurfs) }()
       case 4: try { try decoder.decodeRepeatedStringField(value: &self.notes) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.phase) }()
       default: break
       }
     }
@@ -3158,6 +3170,9 @@ nonisolated extension Smurffarm_V1_ExplainView: SwiftProtobuf.Message, SwiftProt
     if !self.notes.isEmpty {
       try visitor.visitRepeatedStringField(value: self.notes, fieldNumber: 4)
     }
+    if !self.phase.isEmpty {
+      try visitor.visitSingularStringField(value: self.phase, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3166,6 +3181,7 @@ nonisolated extension Smurffarm_V1_ExplainView: SwiftProtobuf.Message, SwiftProt
     if lhs.roles != rhs.roles {return false}
     if lhs.smurfs != rhs.smurfs {return false}
     if lhs.notes != rhs.notes {return false}
+    if lhs.phase != rhs.phase {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -88,4 +88,29 @@ import Testing
         #expect(nothing.errors.contains("no role and no smurf 'wbe'; roles are smtp-out, web"))
         await running.stop()
     }
+
+    /// A phase that is always on is followed in DNS, and said on the board; SIGHUP takes another up.
+    @Test(.timeLimit(.minutes(3)))
+    func phasesAreFollowedInDNS() async throws {
+        let phase = "phases: [{name: calm, roles: {web: {min: 1}}, idle: smtp-out}]\n"
+        let node = try ControlNodeFixture(policy: ControlNodeFixture.policy + phase)
+        let running = try Daemon("serve", node.arguments(), directory: node.directory)
+        try await running.ready {
+            let web = try await node.members("web")
+            let out = try await node.members("smtp-out")
+            return web.count == 1 && out.count == 2
+        }
+        let explained = try await node.smurf("explain")
+        #expect(explained.output.hasPrefix("phase calm\n"), "\(explained.output)")
+        #expect(explained.output.contains("the limit of phase 'calm'"), "\(explained.output)")
+        #expect(try await node.smurf("roles").output.contains("   phase calm\n"))
+        try node.directory.write("policy.yml", ControlNodeFixture.policy)
+        running.signal(SIGHUP)
+        try await eventually("the policy without phases") {
+            let web = try await node.members("web")
+            let out = try await node.members("smtp-out")
+            return web.count == 2 && out.count == 1
+        }
+        await running.stop()
+    }
 }

@@ -65,6 +65,8 @@ public enum Bound: Hashable, Sendable {
     case downWindow(left: Duration)
     /// Roles that come first leave no more machines.
     case share
+    /// The floor, the ceiling or the idle role of this phase.
+    case phase(String)
     /// Spare machines go where there is backlog.
     case soak
 }

@@ -18,6 +18,10 @@ public struct Policy: Hashable, Sendable {
     /// Machines the policy knows by id, sorted by id; others may join without being listed.
     public var members: [MemberPolicy]
     public var onSignalLoss: SignalLoss
+    /// In the order of the file: the first that is on holds.
+    public var phases: [Phase] = []
+    /// Takes the machines that no role wants; a phase says it.
+    public var idle: Role?
     /// Labels directly under the zone that the zone file has records for; no machine may have one for
     /// its id. Not in the policy file: whoever reads both files fills it in.
     public var staticLabels: Set<String> = []

@@ -41,6 +41,7 @@ extension Bound {
                 "down-window", "demand is down; it must stay so \(whole(left)) s more",
                 value: left.inSeconds)
         case .share: Reason("share", "too few machines")
+        case .phase(let name): Reason("phase", "the limit of phase '\(name)'")
         case .soak: Reason("soak", "soaks spare machines")
         }
     }

@@ -50,12 +50,13 @@ final class FarmStore: Sendable {
                     CREATE TABLE departed_sender (smurf TEXT PRIMARY KEY);
                     """)
         }
-        migrator.registerMigration("cordon") { db in
+        migrator.registerMigration("cordon, phase") { db in
             try db.execute(
                 sql: """
                     CREATE TABLE cordon (
                         smurf TEXT PRIMARY KEY, until REAL NOT NULL, reason TEXT NOT NULL,
                         "by" TEXT NOT NULL);
+                    CREATE TABLE phase (name TEXT PRIMARY KEY);
                     """)
         }
         try migrator.migrate(queue)
@@ -107,6 +108,7 @@ final class FarmStore: Sendable {
         }
         state.soaking = Set(
             try String.fetchAll(db, sql: "SELECT role FROM soaking").compactMap { Role($0) })
+        state.latched = Set(try String.fetchAll(db, sql: "SELECT name FROM phase"))
         for name in try String.fetchAll(db, sql: "SELECT smurf FROM departed_sender") {
             if let id = SmurfID(name) { state.departedSenders[id] = now }
         }
@@ -114,7 +116,13 @@ final class FarmStore: Sendable {
 
     private static func saveDemand(_ state: FarmState, _ db: Database) throws {
         try db.execute(
-            sql: "DELETE FROM setpoint; DELETE FROM soaking; DELETE FROM departed_sender")
+            sql: """
+                DELETE FROM setpoint; DELETE FROM soaking; DELETE FROM departed_sender;
+                DELETE FROM phase
+                """)
+        for name in state.latched {
+            try db.execute(sql: "INSERT INTO phase VALUES (?)", arguments: [name])
+        }
         for (role, members) in state.setpoints {
             try db.execute(
                 sql: "INSERT INTO setpoint VALUES (?, ?)", arguments: [role.name, members])

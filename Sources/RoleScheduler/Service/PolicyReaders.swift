@@ -50,7 +50,8 @@ struct RoleReader {
             role: role, service: service, names: names(),
             priority: map.integer("priority", 1...1000, default: 1), min: floor,
             max: ceiling.map { max($0, floor) }, soak: map.integer("soak", 0...1000, default: 0),
-            capacity: map.rate("capacity"), utilisation: utilisation(), demand: demand(),
+            capacity: map.rate("capacity"), utilisation: map.utilisation(default: 0.7) ?? 0.7,
+            demand: demand(),
             ttl: UInt32(RoleReader.ttl(map, "ttl", default: defaults.ttl)),
             sends: sends,
             empty: map.value("empty", "answer; use keep, servfail or nodata", default: .keep) {
@@ -124,20 +125,11 @@ struct RoleReader {
     static func drain(_ map: PolicyMapping, _ usual: DrainRule) -> DrainRule {
         defer { map.finish() }
         let factor = map.value("ttl_factor", "factor from 1 to 100", default: usual.ttlFactor) {
-            Double($0).flatMap { (1...100).contains($0) ? $0 : nil }
+            PolicyMapping.number($0).flatMap { (1...100).contains($0) ? $0 : nil }
         }
         return DrainRule(
             ttlFactor: factor, grace: map.duration("grace", default: usual.grace),
             deadline: map.duration("deadline", default: usual.deadline))
-    }
-
-    private func utilisation() -> Double {
-        let share = map.share("utilisation", default: 0.7)
-        guard share > 0 else {
-            map.problems.error(map.mark(of: "utilisation"), "utilisation must be above 0%")
-            return 0.7
-        }
-        return share
     }
 
     /// `names: {smtp-in: A, bounce: MX 10}`
@@ -264,7 +256,9 @@ struct MemberReader {
     private func role(_ node: Node) -> Role? {
         let text = node.scalar?.string ?? ""
         if let role = Role(text), roles.contains(role) { return role }
-        map.problems.error(node.mark, "'\(text)' is no role of this policy")
+        let near = PolicyMapping.nearest(text, roles.map(\.name))
+        map.problems.error(
+            node.mark, "'\(PolicyProblems.printable(text))' is no role of this policy\(near)")
         return nil
     }
 }
@@ -287,6 +281,7 @@ struct PolicyLint {
     let root: PolicyMapping
 
     func check(_ policy: Policy) {
+        checkSignals(policy)
         let floors = policy.roles.reduce(0) { $0 + $1.min }
         if !policy.members.isEmpty && floors > policy.members.count {
             problems.warning(

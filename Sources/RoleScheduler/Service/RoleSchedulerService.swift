@@ -166,7 +166,9 @@ public actor RoleSchedulerService {
     public func tick() throws -> Membership? {
         let now = moment()
         let health = checkedHealth(now)
-        let plan = plan(policy: policy, state: state, demand: demand, health: health, now: now)
+        let plan = plan(
+            policy: policy, state: state, demand: demand, health: health, now: now,
+            timeOfDay: .local(Date()))
         var alarms = plan.notes + failedChecks
         var previous = published
         if previous == nil, version > 0 { previous = Membership(version: version) }
@@ -186,6 +188,9 @@ public actor RoleSchedulerService {
                     "smurf": "\(action.smurf)", "to": "\(action.to)", "why": "\(action.why)",
                 ])
         }
+        if plan.phase != lastPlan?.phase {
+            logger.notice("phase", metadata: ["now": "\(plan.phase ?? "none")"])
+        }
         state = plan.state
         lastPlan = plan
         notes = alarms
@@ -197,6 +202,7 @@ public actor RoleSchedulerService {
     /// Whether something changed that a restart must find although nobody moved.
     private func isWorthSaving(_ next: FarmState) -> Bool {
         next.setpoints != state.setpoints || next.soaking != state.soaking
+            || next.latched != state.latched
             || next.departedSenders.keys != state.departedSenders.keys
             || next.lastMembers != state.lastMembers
     }
@@ -325,15 +331,18 @@ public actor RoleSchedulerService {
 
     // MARK: What is shown
 
+    /// The policy with the changes of the phase that holds.
+    var ruling: Policy { policy.during(policy.phase(lastPlan?.phase)) }
+
     public func history(limit: Int) throws -> [HistoryEntry] { try store.history(limit: limit) }
 
     public func board() -> Board {
         let now = moment()
         let planner = PlanView(
-            policy: policy, state: state, health: checkedHealth(now), now: now)
+            policy: ruling, state: state, health: checkedHealth(now), now: now)
         let explained = Dictionary(
             (lastPlan?.explanation ?? []).map { ($0.role, $0) }, uniquingKeysWith: { $1 })
-        let roles = policy.rolesByPriority.map { rule in
+        let roles = ruling.rolesByPriority.map { rule in
             let line = explained[rule.role]
             return Board.RoleLine(
                 rule: rule, target: line?.target ?? rule.min, serving: planner.serving(rule.role),
@@ -349,7 +358,8 @@ public actor RoleSchedulerService {
             }
         }
         return Board(
-            version: version, roles: roles, smurfs: smurfs, signals: signals(now), notes: notes)
+            version: version, phase: lastPlan?.phase, roles: roles, smurfs: smurfs,
+            signals: signals(now), notes: notes)
     }
 
     private func signals(_ now: Moment) -> [Board.SignalLine] {
