@@ -113,4 +113,23 @@ import Testing
         }
         await running.stop()
     }
+
+    /// Examples/policies/one-box.yml: one machine, three roles, all of them answered.
+    @Test(.timeLimit(.minutes(3)))
+    func oneBoxIsAnsweredForEveryRole() async throws {
+        let policy = try String(
+            contentsOfFile: Product.root + "/Examples/policies/one-box.yml", encoding: .utf8)
+        let node = try ControlNodeFixture(
+            policy: policy + "defaults: {warm: 0s}\nmovement: {gap: 0s}\n")
+        let running = try Daemon("serve", node.arguments(), directory: node.directory)
+        try await running.ready {
+            for role in ["smtp-out", "smtp-in", "web"] {
+                guard try await node.members(role) == ["127.0.1.1"] else { return false }
+            }
+            return true
+        }
+        let board = try await node.smurf("roles")
+        #expect(board.output.contains("! colocated: nobody is free for "), "\(board.output)")
+        await running.stop()
+    }
 }

@@ -289,7 +289,8 @@ enum PolicyKeys {
         "fallback", "min", "max", "service", "sends", "names", "priority", "soak", "capacity",
         "utilisation", "demand", "arrival", "backlog", "eta", "latency", "signal", "limit", "empty",
         "id", "address", "addresses", "not", "pin", "agent", "answer", "weight", "phases", "name",
-        "when", "until", "for", "daily", "from", "to", "idle",
+        "when", "until", "for", "daily", "from", "to", "idle", "slow_start", "canary", "colocate",
+        "after",
     ]
 }
 

@@ -83,6 +83,8 @@ public enum Delay: Hashable, Sendable {
     case gap(left: Duration)
     /// New members come up.
     case warming(Int)
+    /// The first machine of a series must prove itself before the next comes.
+    case canary(SmurfID, left: Duration)
     /// A machine on its way out of another role will be free soon.
     case drain
     /// Nobody can be given: see why not machine by machine.

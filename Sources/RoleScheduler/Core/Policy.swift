@@ -20,6 +20,8 @@ public struct Policy: Hashable, Sendable {
     public var onSignalLoss: SignalLoss
     /// In the order of the file: the first that is on holds.
     public var phases: [Phase] = []
+    /// Whether a machine may be answered for several roles when there are fewer machines than roles.
+    public var colocates = false
     /// Takes the machines that no role wants; a phase says it.
     public var idle: Role?
     /// Labels directly under the zone that the zone file has records for; no machine may have one for
@@ -136,11 +138,16 @@ public struct SignalLoss: Hashable, Sendable {
     }
 
     public var mode: Mode
+    /// The fallback counts only after a signal was missing for so long.
+    public var after: Duration
     /// Least members per role while its signal is missing: a floor, never a ceiling.
     public var fallback: [Role: Int]
 
-    public init(mode: Mode = .hold, fallback: [Role: Int] = [:]) {
+    public init(
+        mode: Mode = .hold, after: Duration = .zero, fallback: [Role: Int] = [:]
+    ) {
         self.mode = mode
+        self.after = after
         self.fallback = fallback
     }
 }

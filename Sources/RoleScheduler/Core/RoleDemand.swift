@@ -47,12 +47,15 @@ struct RoleDemand {
         // place it has in the history keeps it from shrinking soon after the signal came back.
         let isBlind = !raw.missing.isEmpty
         if isBlind { raise(setpoint, .signalLoss) }
+        let blindSince = isBlind ? state.blindSince[role] ?? now : nil
+        state.blindSince[role] = blindSince
+        let held = held(rule, setpoint, for: blindSince.map { now.since($0) } ?? .zero)
         let history = noted(wanted, role, &state)
         var next = settled(history, setpoint)
         if next != wanted { bound = window(history, next, wanted) }
-        if isBlind, next <= held(rule, setpoint) {
-            bound = held(rule, setpoint) > rule.clamp(setpoint) ? .fallback : .signalLoss
-            next = held(rule, setpoint)
+        if isBlind, next <= held {
+            bound = held > rule.clamp(setpoint) ? .fallback : .signalLoss
+            next = held
         }
         state.setpoints[role] = next
         return Outcome(
@@ -84,8 +87,10 @@ struct RoleDemand {
     }
 
     /// The least that a role keeps while one of its signals is missing.
-    private func held(_ rule: RolePolicy, _ setpoint: Int) -> Int {
-        guard policy.onSignalLoss.mode == .fallback else { return rule.clamp(setpoint) }
+    private func held(_ rule: RolePolicy, _ setpoint: Int, for blind: Duration) -> Int {
+        guard policy.onSignalLoss.mode == .fallback, blind >= policy.onSignalLoss.after else {
+            return rule.clamp(setpoint)
+        }
         return rule.clamp(Swift.max(setpoint, policy.onSignalLoss.fallback[rule.role] ?? 0))
     }
 

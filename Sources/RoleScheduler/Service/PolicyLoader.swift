@@ -89,6 +89,9 @@ private struct PolicyLoader {
             movement: movement(root.mapping("movement")), guards: guards(root.mapping("guards")),
             tolerance: defaults.tolerance, hostTTL: UInt32(defaults.hostTTL),
             onSignalLoss: signalLoss(root.mapping("on_signal_loss"), Set(roles.map(\.role))))
+        policy.colocates = root.value(
+            "colocate", "way to colocate; use auto or never", default: false
+        ) { ["auto": true, "never": false][$0] }
         policy.phases = PhaseReader(problems: problems, rules: roles).phases(root)
         root.finish()
         PolicyLint(problems: problems, root: root).check(policy)
@@ -184,7 +187,13 @@ private struct PolicyLoader {
             }
             fallback[role] = counts.integer(name, 0...100_000, default: 0)
         }
-        return SignalLoss(mode: mode, fallback: fallback)
+        let after = map.duration("after", default: .zero)
+        if mode == .hold, !fallback.isEmpty {
+            problems.warning(
+                map.mark(of: "fallback"),
+                "'fallback' counts with 'mode: fallback' only; here every role is held as it is")
+        }
+        return SignalLoss(mode: mode, after: after, fallback: fallback)
     }
 
     private func members(

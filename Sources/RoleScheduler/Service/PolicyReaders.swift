@@ -46,7 +46,7 @@ struct RoleReader {
             Service(rawValue: $0)
         }
         let sends = map.node("sends") == nil ? nil : map.flag("sends", default: false)
-        return RolePolicy(
+        var rule = RolePolicy(
             role: role, service: service, names: names(),
             priority: map.integer("priority", 1...1000, default: 1), min: floor,
             max: ceiling.map { max($0, floor) }, soak: map.integer("soak", 0...1000, default: 0),
@@ -60,6 +60,9 @@ struct RoleReader {
             drain: RoleReader.drain(map.mapping("drain"), defaults.drain),
             warm: map.duration("warm", default: defaults.warm), check: check(),
             answer: map.integer("answer", 0...1000, default: 0))
+        rule.slowStart = map.duration("slow_start", default: .zero)
+        rule.canary = map.duration("canary", default: .zero)
+        return rule
     }
 
     /// `check: {smtp: 25, every: 5s, timeout: 3s, rise: 2, fall: 3}`
@@ -282,8 +285,15 @@ struct PolicyLint {
 
     func check(_ policy: Policy) {
         checkSignals(policy)
+        if policy.colocates, let member = policy.members.first(where: \.agent) {
+            problems.warning(
+                root.mark(of: "colocate"),
+                "colocate: \(member.id) has an agent, which carries one role at a time; only "
+                    + "members with 'agent: false' are answered for several roles")
+        }
         let floors = policy.roles.reduce(0) { $0 + $1.min }
-        if !policy.members.isEmpty && floors > policy.members.count {
+        let isShared = policy.colocates && !policy.members.contains(where: \.agent)
+        if !policy.members.isEmpty, floors > policy.members.count, !isShared {
             problems.warning(
                 root.mark(of: "roles"),
                 "the floors add up to \(floors), but \(policy.members.count) members are listed; "
