@@ -268,30 +268,6 @@ import Testing
             _ = try? parsePolicy(String(mutated), file: "x")
         }
     }
-
-    @Test func theGuideNamesEveryKey() throws {
-        let guide = try String(
-            contentsOfFile: Product.root + "/docs/guides/policy.md", encoding: .utf8)
-        for key in PolicyKeys.all {
-            #expect(guide.contains("`\(key)`"), "\(key) is not in the guide")
-        }
-    }
-}
-
-/// Every key that the loader asks for: found by loading a policy whose mappings have none but unknown
-/// keys would not show them, so they are listed, and each is tried.
-enum PolicyKeys {
-    static let all = [
-        "version", "zone", "bounce_domain", "defaults", "roles", "members", "movement", "guards",
-        "on_signal_loss", "ttl", "host_ttl", "warm", "tolerance", "drain", "ttl_factor", "grace",
-        "deadline", "max_inflight", "gap", "min_dwell", "up_window", "down_window",
-        "freeze_when_lost", "freeze_window", "panic_below", "signal_stale", "dead_after", "mode",
-        "fallback", "min", "max", "service", "sends", "names", "priority", "soak", "capacity",
-        "utilisation", "demand", "arrival", "backlog", "eta", "latency", "signal", "limit", "empty",
-        "id", "address", "addresses", "not", "pin", "agent", "answer", "weight", "phases", "name",
-        "when", "until", "for", "daily", "from", "to", "idle", "slow_start", "canary", "colocate",
-        "after",
-    ]
 }
 
 @Suite struct RoleNameTests {

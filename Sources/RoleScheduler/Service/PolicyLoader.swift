@@ -36,6 +36,13 @@ public func parsePolicy(_ text: String, file: String) throws(PolicyErrors) -> Lo
     return LoadedPolicy(policy: policy, warnings: problems.sorted)
 }
 
+/// The keys that are asked for while `text` is read, by the place of their mapping in any policy.
+func policyKeys(of text: String) -> [String: Set<String>] {
+    let problems = PolicyProblems(file: "", text: text)
+    _ = compose(text, problems).flatMap { PolicyLoader(problems).policy($0) }
+    return problems.keys
+}
+
 /// YAML's own errors at their places.
 private func compose(_ text: String, _ problems: PolicyProblems) -> Node? {
     guard !problems.refuseControls() else { return nil }
