@@ -12,7 +12,7 @@ public actor RoleSchedulerService {
     private let start = ContinuousClock.now
     var state: FarmState
     private var health: [SmurfID: Health] = [:]
-    private var demand = Demand()
+    private(set) var demand = Demand()
     private var published: Membership?
     var version: UInt64
     private(set) var lastPlan: Plan?
@@ -32,8 +32,7 @@ public actor RoleSchedulerService {
     }
 
     /// Listed members join by themselves; those without an agent are never heard of otherwise.
-    private static func enrolled(_ state: FarmState, _ policy: Policy, at now: Moment) -> FarmState
-    {
+    static func enrolled(_ state: FarmState, _ policy: Policy, at now: Moment) -> FarmState {
         var state = state
         for member in policy.members {
             if state.smurfs[member.id] == nil {
