@@ -170,16 +170,20 @@ struct Planner: Sendable {
     }
 
     private func bound(_ rule: RolePolicy, _ outcome: RoleDemand.Outcome, _ target: Int) -> Bound {
-        if target < outcome.setpoint, target != rule.max { return .share }
+        // The setpoint follows a floor or ceiling that a phase moved only by its windows.
+        let goal = rule.clamp(outcome.setpoint)
+        if target < goal { return .share }
         let changes = phase?.changes[rule.role]
-        let bound =
-            target == outcome.setpoint
-            ? outcome.bound : target == rule.max ? Bound.maximum : .soak
+        let bound: Bound =
+            if target == outcome.setpoint { outcome.bound } else if target == rule.max {
+                .maximum
+            } else { target == goal ? .minimum : .soak }
         guard let phase else { return bound }
         switch bound {
         case .minimum where changes?.min != nil: return .phase(phase.name)
         case .maximum where changes?.max != nil: return .phase(phase.name)
-        case .soak where phase.idle == rule.role && !outcome.isSoaking: return .phase(phase.name)
+        case .soak where phase.idle == rule.role && (rule.soak == 0 || !outcome.isSoaking):
+            return .phase(phase.name)
         default: return bound
         }
     }
