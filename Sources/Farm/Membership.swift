@@ -1,9 +1,9 @@
 /// Who stands behind which name: the one value that passes from the scheduler to the name server. It
 /// is complete (not a difference), versioned and immutable; the name server knows roles only as the
 /// records listed here, and makes a new zone image from it together with the static zone file.
-public struct Membership: Hashable, Sendable {
+public struct Membership: Hashable, Sendable, Codable {
     /// One machine with its stable host name `<id>.<zone>`, which no role change removes.
-    public struct Host: Hashable, Sendable {
+    public struct Host: Hashable, Sendable, Codable {
         public var id: SmurfID
         /// At least one; A and AAAA records are made of them.
         public var addresses: [IPAddress]
@@ -18,7 +18,7 @@ public struct Membership: Hashable, Sendable {
     }
 
     /// What to answer for a role name that has no member.
-    public enum EmptyAnswer: String, Hashable, Sendable {
+    public enum EmptyAnswer: String, Hashable, Sendable, Codable {
         /// SERVFAIL: mailers defer (Postfix 4.4.3).
         case servfail
         /// NODATA: mailers bounce; only for those who ask for it.
@@ -26,8 +26,8 @@ public struct Membership: Hashable, Sendable {
     }
 
     /// The records of one name that follow a role.
-    public struct RoleRecords: Hashable, Sendable {
-        public enum Kind: Hashable, Sendable {
+    public struct RoleRecords: Hashable, Sendable, Codable {
+        public enum Kind: Hashable, Sendable, Codable {
             /// A and AAAA of every member, shuffled for each query.
             case address
             /// One MX of this preference per member, naming its stable host name.
@@ -49,8 +49,8 @@ public struct Membership: Hashable, Sendable {
         public var whenEmpty: EmptyAnswer
         /// At most so many members in one answer, others in the next; 0 for all.
         public var limit: Int
-        /// Members that are not yet in every answer: in how many of four, 1…3.
-        public var ramping: [SmurfID: Int] = [:]
+        /// Members that are not yet in every answer: in how many of four, 1…3. nil when all are.
+        public var ramping: [SmurfID: Int]?
 
         public init(
             owner: String, kind: Kind, members: [SmurfID], ttl: UInt32,

@@ -735,43 +735,122 @@ public nonisolated struct Smurffarm_V1_BoardRequest: Sendable {
   public init() {}
 }
 
-public nonisolated struct Smurffarm_V1_BoardView: Sendable {
+public nonisolated struct Smurffarm_V1_BoardView: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var zone: String = String()
+  public var zone: String {
+    get {_storage._zone}
+    set {_uniqueStorage()._zone = newValue}
+  }
 
-  public var serial: UInt32 = 0
+  public var serial: UInt32 {
+    get {_storage._serial}
+    set {_uniqueStorage()._serial = newValue}
+  }
 
-  public var version: UInt64 = 0
+  public var version: UInt64 {
+    get {_storage._version}
+    set {_uniqueStorage()._version = newValue}
+  }
 
-  public var roles: [Smurffarm_V1_RoleLine] = []
+  public var roles: [Smurffarm_V1_RoleLine] {
+    get {_storage._roles}
+    set {_uniqueStorage()._roles = newValue}
+  }
 
-  public var smurfs: [Smurffarm_V1_SmurfLine] = []
+  public var smurfs: [Smurffarm_V1_SmurfLine] {
+    get {_storage._smurfs}
+    set {_uniqueStorage()._smurfs = newValue}
+  }
 
-  public var signals: [Smurffarm_V1_SignalLine] = []
+  public var signals: [Smurffarm_V1_SignalLine] {
+    get {_storage._signals}
+    set {_uniqueStorage()._signals = newValue}
+  }
 
   /// frozen, panic, why nothing moves
-  public var notes: [String] = []
+  public var notes: [String] {
+    get {_storage._notes}
+    set {_uniqueStorage()._notes = newValue}
+  }
 
   public var dns: Smurffarm_V1_DNSCounters {
-    get {_dns ?? Smurffarm_V1_DNSCounters()}
-    set {_dns = newValue}
+    get {_storage._dns ?? Smurffarm_V1_DNSCounters()}
+    set {_uniqueStorage()._dns = newValue}
   }
   /// Returns true if `dns` has been explicitly set.
-  public var hasDns: Bool {self._dns != nil}
+  public var hasDns: Bool {_storage._dns != nil}
   /// Clears the value of `dns`. Subsequent reads from it will return its default value.
-  public mutating func clearDns() {self._dns = nil}
+  public mutating func clearDns() {_uniqueStorage()._dns = nil}
 
   /// of the policy; empty = none holds
-  public var phase: String = String()
+  public var phase: String {
+    get {_storage._phase}
+    set {_uniqueStorage()._phase = newValue}
+  }
+
+  /// absent for a node that is alone
+  public var cluster: Smurffarm_V1_ClusterView {
+    get {_storage._cluster ?? Smurffarm_V1_ClusterView()}
+    set {_uniqueStorage()._cluster = newValue}
+  }
+  /// Returns true if `cluster` has been explicitly set.
+  public var hasCluster: Bool {_storage._cluster != nil}
+  /// Clears the value of `cluster`. Subsequent reads from it will return its default value.
+  public mutating func clearCluster() {_uniqueStorage()._cluster = nil}
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
-  fileprivate var _dns: Smurffarm_V1_DNSCounters? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// The control nodes of a farm that is kept in etcd, as one of them sees it.
+public nonisolated struct Smurffarm_V1_ClusterView: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// who says so
+  public var node: String = String()
+
+  /// it plans, and agents report to it
+  public var leads: Bool = false
+
+  /// of whoever leads; grows with every change of leader
+  public var term: UInt64 = 0
+
+  public var nodes: [Smurffarm_V1_NodeLine] = []
+
+  /// why etcd cannot be reached; empty = it can
+  public var trouble: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Smurffarm_V1_NodeLine: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var node: String = String()
+
+  /// where it listens for agents
+  public var agents: String = String()
+
+  /// the zone's, as it answers
+  public var serial: UInt32 = 0
+
+  public var leads: Bool = false
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
 }
 
 public nonisolated struct Smurffarm_V1_RoleLine: Sendable {
@@ -1703,6 +1782,9 @@ public nonisolated struct Smurffarm_V1_HistoryLine: Sendable {
   public var why: String = String()
 
   public var version: UInt64 = 0
+
+  /// the control node that did it; empty for one that is alone
+  public var node: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2879,7 +2961,140 @@ nonisolated extension Smurffarm_V1_BoardRequest: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension Smurffarm_V1_BoardView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".BoardView"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}serial\0\u{1}version\0\u{1}roles\0\u{1}smurfs\0\u{1}signals\0\u{1}notes\0\u{1}dns\0\u{1}phase\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}serial\0\u{1}version\0\u{1}roles\0\u{1}smurfs\0\u{1}signals\0\u{1}notes\0\u{1}dns\0\u{1}cluster\0\u{1}phase\0")
+
+  fileprivate class _StorageClass {
+    var _zone: String = String()
+    var _serial: UInt32 = 0
+    var _version: UInt64 = 0
+    var _roles: [Smurffarm_V1_RoleLine] = []
+    var _smurfs: [Smurffarm_V1_SmurfLine] = []
+    var _signals: [Smurffarm_V1_SignalLine] = []
+    var _notes: [String] = []
+    var _dns: Smurffarm_V1_DNSCounters? = nil
+    var _phase: String = String()
+    var _cluster: Smurffarm_V1_ClusterView? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _zone = source._zone
+      _serial = source._serial
+      _version = source._version
+      _roles = source._roles
+      _smurfs = source._smurfs
+      _signals = source._signals
+      _notes = source._notes
+      _dns = source._dns
+      _phase = source._phase
+      _cluster = source._cluster
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._zone) }()
+        case 2: try { try decoder.decodeSingularUInt32Field(value: &_storage._serial) }()
+        case 3: try { try decoder.decodeSingularUInt64Field(value: &_storage._version) }()
+        case 4: try { try decoder.decodeRepeatedMessageField(value: &_storage._roles) }()
+        case 5: try { try decoder.decodeRepeatedMessageField(value: &_storage._smurfs) }()
+        case 6: try { try decoder.decodeRepeatedMessageField(value: &_storage._signals) }()
+        case 7: try { try decoder.decodeRepeatedStringField(value: &_storage._notes) }()
+        case 8: try { try decoder.decodeSingularMessageField(value: &_storage._dns) }()
+        case 9: try { try decoder.decodeSingularMessageField(value: &_storage._cluster) }()
+        case 10: try { try decoder.decodeSingularStringField(value: &_storage._phase) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._zone.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._zone, fieldNumber: 1)
+      }
+      if _storage._serial != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._serial, fieldNumber: 2)
+      }
+      if _storage._version != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._version, fieldNumber: 3)
+      }
+      if !_storage._roles.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._roles, fieldNumber: 4)
+      }
+      if !_storage._smurfs.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._smurfs, fieldNumber: 5)
+      }
+      if !_storage._signals.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._signals, fieldNumber: 6)
+      }
+      if !_storage._notes.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._notes, fieldNumber: 7)
+      }
+      try { if let v = _storage._dns {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      } }()
+      try { if let v = _storage._cluster {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+      } }()
+      if !_storage._phase.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._phase, fieldNumber: 10)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_BoardView, rhs: Smurffarm_V1_BoardView) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._zone != rhs_storage._zone {return false}
+        if _storage._serial != rhs_storage._serial {return false}
+        if _storage._version != rhs_storage._version {return false}
+        if _storage._roles != rhs_storage._roles {return false}
+        if _storage._smurfs != rhs_storage._smurfs {return false}
+        if _storage._signals != rhs_storage._signals {return false}
+        if _storage._notes != rhs_storage._notes {return false}
+        if _storage._dns != rhs_storage._dns {return false}
+        if _storage._phase != rhs_storage._phase {return false}
+        if _storage._cluster != rhs_storage._cluster {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_ClusterView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".ClusterView"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}leads\0\u{1}term\0\u{1}nodes\0\u{1}trouble\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2887,65 +3102,86 @@ nonisolated extension Smurffarm_V1_BoardView: SwiftProtobuf.Message, SwiftProtob
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.zone) }()
-      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.serial) }()
-      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
-      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.roles) }()
-      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.smurfs) }()
-      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.signals) }()
-      case 7: try { try decoder.decodeRepeatedStringField(value: &self.notes) }()
-      case 8: try { try decoder.decodeSingularMessageField(value: &self._dns) }()
-      case 9: try { try decoder.decodeSingularStringField(value: &self.phase) }()
+      case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.leads) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.term) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.nodes) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.trouble) }()
       default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.zone.isEmpty {
-      try visitor.visitSingularStringField(value: self.zone, fieldNumber: 1)
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
     }
-    if self.serial != 0 {
-      try visitor.visitSingularUInt32Field(value: self.serial, fieldNumber: 2)
+    if self.leads != false {
+      try visitor.visitSingularBoolField(value: self.leads, fieldNumber: 2)
     }
-    if self.version != 0 {
-      try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 3)
+    if self.term != 0 {
+      try visitor.visitSingularUInt64Field(value: self.term, fieldNumber: 3)
     }
-    if !self.roles.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.roles, fieldNumber: 4)
+    if !self.nodes.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.nodes, fieldNumber: 4)
     }
-    if !self.smurfs.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.smurfs, fieldNumber: 5)
-    }
-    if !self.signals.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.signals, fieldNumber: 6)
-    }
-    if !self.notes.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.notes, fieldNumber: 7)
-    }
-    try { if let v = self._dns {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
-    } }()
-    if !self.phase.isEmpty {
-      try visitor.visitSingularStringField(value: self.phase, fieldNumber: 9)
+    if !self.trouble.isEmpty {
+      try visitor.visitSingularStringField(value: self.trouble, fieldNumber: 5)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  public static func ==(lhs: Smurffarm_V1_BoardView, rhs: Smurffarm_V1_BoardView) -> Bool {
-    if lhs.zone != rhs.zone {return false}
+  public static func ==(lhs: Smurffarm_V1_ClusterView, rhs: Smurffarm_V1_ClusterView) -> Bool {
+    if lhs.node != rhs.node {return false}
+    if lhs.leads != rhs.leads {return false}
+    if lhs.term != rhs.term {return false}
+    if lhs.nodes != rhs.nodes {return false}
+    if lhs.trouble != rhs.trouble {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_NodeLine: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".NodeLine"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}agents\0\u{1}serial\0\u{1}leads\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.node) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.agents) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.serial) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.leads) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
+    }
+    if !self.agents.isEmpty {
+      try visitor.visitSingularStringField(value: self.agents, fieldNumber: 2)
+    }
+    if self.serial != 0 {
+      try visitor.visitSingularUInt32Field(value: self.serial, fieldNumber: 3)
+    }
+    if self.leads != false {
+      try visitor.visitSingularBoolField(value: self.leads, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_NodeLine, rhs: Smurffarm_V1_NodeLine) -> Bool {
+    if lhs.node != rhs.node {return false}
+    if lhs.agents != rhs.agents {return false}
     if lhs.serial != rhs.serial {return false}
-    if lhs.version != rhs.version {return false}
-    if lhs.roles != rhs.roles {return false}
-    if lhs.smurfs != rhs.smurfs {return false}
-    if lhs.signals != rhs.signals {return false}
-    if lhs.notes != rhs.notes {return false}
-    if lhs._dns != rhs._dns {return false}
-    if lhs.phase != rhs.phase {return false}
+    if lhs.leads != rhs.leads {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4644,7 +4880,7 @@ nonisolated extension Smurffarm_V1_HistoryList: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Smurffarm_V1_HistoryLine: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".HistoryLine"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}unix_ms\0\u{1}smurf\0\u{1}from\0\u{1}to\0\u{1}who\0\u{1}why\0\u{1}version\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}unix_ms\0\u{1}smurf\0\u{1}from\0\u{1}to\0\u{1}who\0\u{1}why\0\u{1}version\0\u{1}node\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4659,6 +4895,7 @@ nonisolated extension Smurffarm_V1_HistoryLine: SwiftProtobuf.Message, SwiftProt
       case 5: try { try decoder.decodeSingularStringField(value: &self.who) }()
       case 6: try { try decoder.decodeSingularStringField(value: &self.why) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.node) }()
       default: break
       }
     }
@@ -4686,6 +4923,9 @@ nonisolated extension Smurffarm_V1_HistoryLine: SwiftProtobuf.Message, SwiftProt
     if self.version != 0 {
       try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 7)
     }
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4697,6 +4937,7 @@ nonisolated extension Smurffarm_V1_HistoryLine: SwiftProtobuf.Message, SwiftProt
     if lhs.who != rhs.who {return false}
     if lhs.why != rhs.why {return false}
     if lhs.version != rhs.version {return false}
+    if lhs.node != rhs.node {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

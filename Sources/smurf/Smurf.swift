@@ -12,6 +12,7 @@ struct Smurf: AsyncParsableCommand {
 
               smurf demo                                    all of it, on this machine
               smurf serve --policy farm.yml --zone z.zone   a control node
+              smurf secondary --zone …                      one more name server of its zone
               smurf agent --id s01 --address 192.0.2.1 …    one machine of the farm
               smurf send letter.eml people.csv --name may   a mailing, followed to its end
               smurf roles --watch                           who does what, and why
@@ -21,7 +22,8 @@ struct Smurf: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            DemoCommand.self, ServeCommand.self, AgentCommand.self, SendCommand.self,
+            DemoCommand.self, ServeCommand.self, SecondaryCommand.self, AgentCommand.self,
+            SendCommand.self,
             MailingCommand.self,
             RolesCommand.self, MoveCommand.self, HoldCommand.self, ReleaseCommand.self,
             PinCommand.self, CordonCommand.self, UncordonCommand.self,

@@ -16,7 +16,7 @@ struct MachineTrust {
             script += """
                 openssl req \(key) -keyout \(name).key -out \(name).csr -subj /CN=\(name)
                 openssl x509 -req -in \(name).csr -CA ca.pem -CAkey ca.key -CAcreateserial \
-                -out \(name).pem -days 2
+                -out \(name).pem -days 2 -extfile <(echo subjectAltName=IP:127.0.0.1)
 
                 """
         }

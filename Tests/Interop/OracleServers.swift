@@ -1,6 +1,9 @@
 import Foundation
 import TestSupport
 
+/// Whose answers ours are held against.
+enum Oracle: String, CaseIterable, Sendable { case nsd, knot, bind }
+
 /// NSD, Knot and BIND as primaries of a zone in a file, each on a port of its own: what they answer is held against
 /// what we answer from the same records.
 struct OracleServers {
@@ -13,7 +16,7 @@ struct OracleServers {
     init(zone: String, origin: String, directory: TemporaryDirectory) throws {
         var daemons: [Daemon] = []
         var ports: [(name: String, port: UInt16)] = []
-        for kind in SecondaryKind.allCases {
+        for kind in Oracle.allCases {
             let name = kind.rawValue
             let home = directory.file("oracle-\(name)")
             try FileManager.default.createDirectory(
@@ -50,7 +53,7 @@ struct OracleServers {
     func stop() async { for daemon in daemons { await daemon.stop() } }
 
     private static func settings(
-        _ kind: SecondaryKind, origin: String, port: UInt16, home: String
+        _ kind: Oracle, origin: String, port: UInt16, home: String
     ) -> String {
         switch kind {
         case .nsd:

@@ -1,9 +1,9 @@
 import Foundation
 import TestSupport
 
-/// Name servers of others that keep a copy of our zone: NSD, Knot and BIND, each on a port of its own, told of
-/// changes and served by TSIG.
-enum SecondaryKind: String, CaseIterable, Sendable { case nsd, knot, bind }
+/// Name servers that keep a copy of our zone: NSD, Knot, BIND and our own, each on a port of its own, told of
+/// changes and served by TSIG; the last over TLS.
+enum SecondaryKind: String, CaseIterable, Sendable { case nsd, knot, bind, own, ownTLS }
 
 struct SecondaryServer {
     static let zone = "smurf.example.test"
@@ -11,6 +11,7 @@ struct SecondaryServer {
 
     let kind: SecondaryKind
     let port: UInt16
+    private let primary: UInt16
     let directory: TemporaryDirectory
     private(set) var daemon: Daemon
 
@@ -19,6 +20,7 @@ struct SecondaryServer {
         _ kind: SecondaryKind, primary: UInt16, port: UInt16, directory: TemporaryDirectory
     ) throws {
         self.kind = kind
+        self.primary = primary
         self.port = port
         self.directory = directory
         let home = directory.file(kind.rawValue)
@@ -26,11 +28,13 @@ struct SecondaryServer {
             atPath: home, withIntermediateDirectories: true)
         let settings = Self.settings(kind, primary: primary, port: port, home: home)
         try directory.write("\(kind.rawValue)/\(kind.rawValue).conf", settings)
-        daemon = try Self.launch(kind, home: home, directory: directory)
+        daemon = try Self.launch(
+            kind, primary: primary, port: port, home: home, directory: directory)
     }
 
     private static func launch(
-        _ kind: SecondaryKind, home: String, directory: TemporaryDirectory
+        _ kind: SecondaryKind, primary: UInt16, port: UInt16, home: String,
+        directory: TemporaryDirectory
     ) throws -> Daemon {
         let file = "\(home)/\(kind.rawValue).conf"
         let command: [String] =
@@ -38,6 +42,16 @@ struct SecondaryServer {
             case .nsd: ["nsd", "-d", "-c", file]
             case .knot: ["knotd", "-c", file]
             case .bind: ["named", "-g", "-c", file, "-n", "1"]
+            case .own, .ownTLS:
+                [
+                    Product.smurf, "secondary", "--zone", zone, "--data", home, "--dns",
+                    "127.0.0.1:\(port)", "--primary", "127.0.0.1:\(primary)=xfr",
+                    "--tsig-keys", directory.file("keys"), "--secondary", "127.0.0.0/8",
+                    "--workers", "1",
+                ]
+                    + (kind == .own
+                        ? []
+                        : ["--primary-tls", "--primary-tls-ca", directory.file("primary.pem")])
             }
         return try Daemon(kind.rawValue, command, directory: directory)
     }
@@ -46,7 +60,8 @@ struct SecondaryServer {
     mutating func restart() async throws {
         await daemon.stop()
         daemon = try Self.launch(
-            kind, home: directory.file(kind.rawValue), directory: directory)
+            kind, primary: primary, port: port, home: directory.file(kind.rawValue),
+            directory: directory)
     }
 
     func serial() async throws -> UInt32? {
@@ -72,6 +87,7 @@ struct SecondaryServer {
         _ kind: SecondaryKind, primary: UInt16, port: UInt16, home: String
     ) -> String {
         switch kind {
+        case .own, .ownTLS: ""
         case .nsd:
             """
             server:

@@ -1,5 +1,6 @@
 import AuthDNS
 import AuthDNSCore
+import DNSTransport
 import Farm
 import Foundation
 import Logging
@@ -15,24 +16,26 @@ extension InteropTests {
     struct SecondaryTests {
         private let directory: TemporaryDirectory
         private let port: UInt16
+        private let securePort: UInt16
         private let secondaries: [SecondaryKind: UInt16]
 
         init() throws {
             directory = try TemporaryDirectory()
             port = try Product.freePort()
+            securePort = try Product.freePort()
             var ports: [SecondaryKind: UInt16] = [:]
             for kind in SecondaryKind.allCases { ports[kind] = try Product.freePort() }
             secondaries = ports
         }
 
-        private func primary() throws -> NameServer {
+        private func primary(expire: Int = 604_800) throws -> NameServer {
             let origin = try #require(DomainName(SecondaryServer.zone))
             let file = try directory.write(
                 "zone.txt",
                 """
                 $ORIGIN \(SecondaryServer.zone).
                 $TTL 3600
-                @ IN SOA ns1 hostmaster 1 60 15 604800 5
+                @ IN SOA ns1 hostmaster 1 \(min(60, expire / 8)) \(min(15, expire / 8)) \(expire) 5
                 @ IN NS ns1
                 ns1 IN A 127.0.0.1
                 extra IN TXT "one" "two; three"
@@ -60,6 +63,24 @@ extension InteropTests {
             return server
         }
 
+        /// The same server over TLS.
+        private func secure(_ server: NameServer) async throws -> TLSListener {
+            let certificate = directory.file("primary.pem")
+            let key = directory.file("primary.key")
+            if !FileManager.default.fileExists(atPath: key) {
+                let made = try await run([
+                    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate,
+                    "-subj", "/CN=primary", "-days", "30", "-addext",
+                    "subjectAltName=IP:127.0.0.1,DNS:ns1.smurf.example.test",
+                ])
+                #expect(made.status == 0, "\(made.errors)")
+            }
+            return try await TLSListener(
+                server, on: SecureSockets([(.v4(0x7F00_0001), securePort)]),
+                .init(certificate: certificate, key: key))
+        }
+
         @Test(.timeLimit(.minutes(5)))
         func everySecondaryConverges() async throws {
             let seed = SeededGenerator.announcedSeed("SecondaryTests")
@@ -69,9 +90,11 @@ extension InteropTests {
             var held: NameServer? = try primary()
             var server: NameServer { get throws { try #require(held) } }
             try server.publish(farm.next())
+            var listener = try await secure(server)
             var others = try SecondaryKind.allCases.map {
                 try SecondaryServer(
-                    $0, primary: port, port: try #require(secondaries[$0]), directory: directory)
+                    $0, primary: $0 == .ownTLS ? securePort : port,
+                    port: try #require(secondaries[$0]), directory: directory)
             }
             try await converged(server, others, "at first")
 
@@ -92,6 +115,7 @@ extension InteropTests {
             try await converged(server, others, "after restarts of secondaries")
 
             for isLost in [false, true] {
+                await listener.stop()
                 try server.stop()
                 // Its sockets close with it.
                 held = nil
@@ -99,11 +123,49 @@ extension InteropTests {
                     try FileManager.default.removeItem(atPath: directory.file("zone.journal"))
                 }
                 held = try primary()
+                listener = try await secure(server)
                 for _ in 0..<10 { try server.publish(farm.next()) }
                 try await converged(server, others, "after a restart, journal lost: \(isLost)")
             }
+            await listener.stop()
             try server.stop()
-            for other in others { await other.daemon.stop() }
+            for other in others {
+                let status = await other.daemon.stop()
+                #expect(![.own, .ownTLS].contains(other.kind) || status == 0, "\(other.kind)")
+            }
+        }
+
+        /// A zone is answered for as long as its primary wanted, restarts or not, and again once there is a primary.
+        @Test(.timeLimit(.minutes(3)))
+        func anExpiredZoneIsNotAnswered() async throws {
+            var farm = ChangingFarm(seed: 5)
+            var held: NameServer? = try primary(expire: 8)
+            try held?.publish(farm.next())
+            let own = try #require(secondaries[.own])
+            var secondary = try SecondaryServer(
+                .own, primary: port, port: own, directory: directory)
+            func status() async throws -> String {
+                let reply = try await Dig.full(
+                    "ns1.smurf.example.test", "A", at: "127.0.0.1", port: own)
+                return reply.split(separator: "status: ").last.map {
+                    String($0.prefix { $0 != "," })
+                }
+                    ?? ""
+            }
+            try await secondary.daemon.ready { try await status() == "NOERROR" }
+            held?.stop()
+            held = nil
+            try await secondary.restart()
+            try await eventually("it is answered from the disk") {
+                try await status() == "NOERROR"
+            }
+            try await eventually("it expires") { try await status() == "SERVFAIL" }
+            try await secondary.restart()
+            try await eventually("it stays expired") { try await status() == "SERVFAIL" }
+            held = try primary(expire: 8)
+            try await eventually("it is back") { try await status() == "NOERROR" }
+            held?.stop()
+            #expect(await secondary.daemon.stop() == 0)
         }
 
         private func converged(

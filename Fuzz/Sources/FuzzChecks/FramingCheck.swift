@@ -17,7 +17,7 @@ enum FramingCheck {
         var connection = StreamConnection(client: .v4(0x7F00_0001), now: 0)
         var found: [[UInt8]] = []
         var at = 0
-        while at < stream.count, !connection.isMalformed {
+        while at < stream.count, !connection.conversation.isMalformed {
             let count = min(piece * 16, stream.count - at)
             let sent = stream[at..<(at + count)].withUnsafeBytes {
                 write(ends[0], $0.baseAddress, $0.count)
@@ -25,10 +25,10 @@ enum FramingCheck {
             precondition(sent == count)
             at += count
             precondition(connection.receive(from: ends[1]))
-            while let query = connection.nextQuery() { found.append(query) }
+            while let query = connection.conversation.nextQuery() { found.append(query) }
         }
         let (expected, isMalformed) = read(Array(stream[..<at]))
-        precondition(found == expected && connection.isMalformed == isMalformed)
+        precondition(found == expected && connection.conversation.isMalformed == isMalformed)
     }
 
     private static func read(_ stream: [UInt8]) -> (messages: [[UInt8]], isMalformed: Bool) {

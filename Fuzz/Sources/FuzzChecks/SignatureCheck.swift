@@ -35,6 +35,7 @@ enum SignatureCheck {
             unixTime: 1_800_000_000)
         switch responder.answer(query, context, unixTime: 1_800_000_000) {
         case .none: break
+        case .notified: preconditionFailure("nobody may tell of new versions")
         case .message(let reply): QueryCheck.expectAnswer(reply, to: query)
         case .stream(var stream):
             precondition(isSigned, "a transfer without the key")

@@ -9,6 +9,10 @@ public struct AnswerSettings: Sendable {
     public var cookies: ServerCookies?
     /// What a TCP client is told about idle connections, in units of 100 ms (RFC 7828).
     public var keepalive: UInt16
+    /// False: there is no zone that may be answered with, none yet or none any more: SERVFAIL (RFC 1035 §4.3.5).
+    public var isServing = true
+    /// Whether somebody may tell of new versions (RFC 1996), as a secondary is told.
+    public var takesNotify = false
 
     /// Longest name or version, in octets: replies must have room for records beside it.
     public static let longestText = 64

@@ -16,6 +16,9 @@ struct Query {
     /// Whether it carries a TSIG record, in whatever place.
     var hasSignature = false
 
+    /// Whether it tells of a new version of a zone (RFC 1996).
+    var isNotify = false
+
     /// Whether it is one that other servers send: for a transfer, or signed.
     var isPeers: Bool { hasSignature || type == .axfr || type == .ixfr }
 
@@ -35,7 +38,10 @@ struct Query {
     /// Fills the fields as far as the message goes.
     mutating func parse(_ message: Span<UInt8>) -> Form {
         guard message.count >= 12, message[2] & 0x80 == 0 else { return .silent }
-        guard message[2] & 0x78 == 0 else { return .notImplemented }
+        guard message[2] & 0x78 == 0 else {
+            isNotify = message[2] & 0x78 == 0x20
+            return .notImplemented
+        }
         if number(message, 4) == 0 {
             questionEnd = 12
             return parseTail(message) && options.cookieLength >= 8 ? .cookieOnly : .malformed

@@ -15,11 +15,14 @@ public struct QueryContext: Sendable {
     public var isLimited: Bool
     /// Transfers and signed queries are not answered but left to `PeerResponder` (`Outcome.isForPeer`).
     public var leavesPeers: Bool
+    /// Whether it came over TLS (RFC 7858); `transport` is TCP then.
+    public var isEncrypted: Bool
 
     public init(
         transport: Transport, random: UInt64, client: IPAddress? = nil, unixTime: UInt32 = 0,
-        isLimited: Bool = false, leavesPeers: Bool = false
+        isLimited: Bool = false, leavesPeers: Bool = false, isEncrypted: Bool = false
     ) {
+        self.isEncrypted = isEncrypted
         self.transport = transport
         self.random = random
         self.client = client

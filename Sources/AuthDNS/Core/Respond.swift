@@ -17,7 +17,7 @@ public func respond(
     var facts = Query()
     let form = facts.parse(query)
     if form == .silent || response.count < 512 { return Outcome() }
-    if context.leavesPeers, facts.isPeers {
+    if context.leavesPeers, facts.isPeers || (facts.isNotify && settings.takesNotify) {
         var outcome = Outcome()
         outcome.isForPeer = true
         return outcome
@@ -50,8 +50,11 @@ private func answer(
 ) {
     if facts.recordClass == ServerIdentity.chaos {
         ServerIdentity.answer(query, facts, settings, &reply, &response)
-    } else {
+    } else if settings.isServing {
         image.answer(query, facts, &reply, &response)
+    } else {
+        reply.code = .serverFailure
+        reply.extendedError = .notReady
     }
 }
 

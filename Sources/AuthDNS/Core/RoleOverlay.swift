@@ -43,7 +43,7 @@ struct RoleOverlay {
             members.append(
                 MemberRing.Member(
                     name: host.name, weight: min(max(host.host.weight, 1), 100),
-                    quarters: min(max(role.ramping[id] ?? 4, 1), 4),
+                    quarters: min(max(role.ramping?[id] ?? 4, 1), 4),
                     records: RoleOverlay.records(role, owner, host.name, host.host)))
         }
         names.add(members.flatMap(\.records), at: owner)
@@ -52,7 +52,7 @@ struct RoleOverlay {
             names.empty(owner, types)
             return names.fail(owner, role.whenEmpty == .servfail ? types : [])
         }
-        guard role.limit > 0 || !role.ramping.isEmpty else { return }
+        guard role.limit > 0 || role.ramping != nil else { return }
         for type in types { addSubsets(SetKey(owner: owner, type: type), members, role.limit) }
     }
 

@@ -90,16 +90,3 @@ public enum SavedImage {
     }
 
 }
-
-/// Serial number arithmetic (RFC 1982): numbers on a circle of 2^32, where "greater" means "at most
-/// half way ahead".
-public enum Serial {
-    public static func isNewer(_ serial: UInt32, than other: UInt32) -> Bool {
-        serial != other && serial &- other < 1 << 31
-    }
-
-    /// The serial of the next image: the unix time when that is ahead, else one more than the last.
-    public static func next(after last: UInt32, unixTime: UInt32) -> UInt32 {
-        isNewer(unixTime, than: last) ? unixTime : last &+ 1
-    }
-}

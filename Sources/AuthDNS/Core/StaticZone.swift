@@ -57,6 +57,16 @@ public struct StaticZone: Hashable, Sendable {
         }
     }
 
+    /// What a secondary has in place of a zone that never came; SERVFAIL is answered beside it.
+    public static func placeholder(for apex: DomainName) throws(ZoneFault) -> StaticZone {
+        var data = apex.wire + apex.wire
+        for number: UInt64 in [0, 60, 15, 604_800, 30] { data.append(number, octets: 4) }
+        return try StaticZone(records: [
+            ResourceRecord(owner: apex, type: .soa, ttl: 0, data: data),
+            ResourceRecord(owner: apex, type: .ns, ttl: 0, data: apex.wire),
+        ])
+    }
+
     /// The same with records that were made of something else than the file.
     /// - Throws: when the file has a set that they would be mixed with.
     public func adding(
@@ -94,6 +104,10 @@ public struct ZoneFault: Error, Hashable, Sendable, CustomStringConvertible {
 /// The fixed part of an SOA record's data (RFC 1035 §3.3.13).
 public struct SOAData: Hashable, Sendable {
     public var serial: UInt32
+    /// Seconds after which a secondary asks again, after a failure, and no longer answers.
+    public let refresh: UInt32
+    public let retry: UInt32
+    public let expire: UInt32
     /// TTL of negative answers, in seconds (RFC 2308 §4).
     public var minimum: UInt32
     /// Octets of the two names before the fixed part.
@@ -106,6 +120,9 @@ public struct SOAData: Hashable, Sendable {
         else { return nil }
         namesLength = second
         serial = UInt32(data.number(at: second, octets: 4))
+        refresh = UInt32(data.number(at: second + 4, octets: 4))
+        retry = UInt32(data.number(at: second + 8, octets: 4))
+        expire = UInt32(data.number(at: second + 12, octets: 4))
         minimum = UInt32(data.number(at: second + 16, octets: 4))
     }
 

@@ -103,6 +103,9 @@ public struct ZoneContent: Sendable {
     /// The SOA record; nil when there is none at the apex.
     var soa: ResourceRecord? { owners.first?.records.first { $0.type == .soa } }
 
+    /// The SOA record's serial; nil when there is none.
+    public var serial: UInt32? { soa.flatMap { SOAData($0.data)?.serial } }
+
     /// The same with another serial in the SOA.
     public func numbered(_ serial: UInt32) -> ZoneContent {
         guard let first = owners.first else { return self }
@@ -125,6 +128,31 @@ public struct ZoneContent: Sendable {
             Dictionary(grouping: some, by: \.owner).compactMap { name, some in
                 byName[name].map { old in old.with(old.records.filter { !some.contains($0) }) }
             })
+    }
+
+    /// The next version, by what leads to it (RFC 1995 §4).
+    /// - Throws: when it does not lead from this version.
+    public func applying(_ step: ZoneDifference) throws(ZoneFault) -> ZoneContent {
+        guard let soa, SOAData(soa.data)?.serial == step.fromSerial else {
+            throw ZoneFault("the step leads from version \(step.fromSerial), which this is not")
+        }
+        let removed = Dictionary(grouping: step.removed, by: \.owner)
+        let added = Dictionary(grouping: step.added, by: \.owner)
+        var changed: [OwnerRecords] = []
+        for name in Set(removed.keys).union(added.keys).union([apex]) {
+            // A set has one TTL here, whatever the others think.
+            let gone = Set((removed[name] ?? []).map { [UInt8](type: $0.type) + $0.data })
+            let old = byName[name]?.records ?? []
+            var kept = old.filter {
+                $0.type != .soa && !gone.contains([UInt8](type: $0.type) + $0.data)
+            }
+            guard old.count - kept.count == gone.count + (name == apex ? 1 : 0) else {
+                throw ZoneFault("the step takes records away from \(name) that are not there")
+            }
+            kept += added[name] ?? []
+            changed.append(OwnerRecords(name, (name == apex ? [step.to] : []) + kept))
+        }
+        return replacing(changed)
     }
 
     /// The same with these in place of what is at their names.
@@ -187,4 +215,10 @@ struct SetKey: Hashable {
 
 extension ResourceRecord {
     var key: SetKey { SetKey(owner: owner, type: type) }
+}
+
+extension [UInt8] {
+    fileprivate init(type: RecordType) {
+        self = [UInt8(type.rawValue >> 8), UInt8(type.rawValue & 255)]
+    }
 }

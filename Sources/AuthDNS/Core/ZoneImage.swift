@@ -10,11 +10,11 @@ public final class ZoneImage: Sendable {
     /// Version of the membership it was made of; 0 for none.
     public let membershipVersion: UInt64
     /// What it was made of: what transfers and the saved image are made of.
-    let content: ZoneContent
+    public let content: ZoneContent
     /// Its names, laid out, for the next image.
     let names: [PackedName]
     /// The SOA record.
-    let soa: ResourceRecord
+    public let soa: ResourceRecord
     /// How many records it has.
     public let recordCount: Int
 

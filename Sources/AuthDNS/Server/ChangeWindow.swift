@@ -5,16 +5,23 @@ import Farm
 struct ChangeWindow {
     private let length: Duration
     private var opens: ContinuousClock.Instant?
-    private var newest: Membership?
+    private var newest: Change?
     private var lastTicket: UInt64 = 0
     private var passed: UInt64 = 0
 
     init(length: Duration) { self.length = length }
 
+    /// What is to be published.
+    struct Change {
+        var membership: Membership
+        /// nil: the next one.
+        var serial: UInt32?
+    }
+
     /// What one caller has to do now.
     enum Turn {
         /// Publish this, then report its ticket by `pass`.
-        case publish(Membership, ticket: UInt64)
+        case publish(Change, ticket: UInt64)
         /// Ask again after so long.
         case wait(Duration)
         /// A newer change has passed in the caller's place.
@@ -22,8 +29,8 @@ struct ChangeWindow {
     }
 
     /// Notes a change; it replaces those that still wait.
-    mutating func enter(_ membership: Membership) -> UInt64 {
-        newest = membership
+    mutating func enter(_ change: Change) -> UInt64 {
+        newest = change
         lastTicket += 1
         return lastTicket
     }

@@ -6,7 +6,7 @@ struct CounterText {
     private(set) var text = ""
 
     /// - Parameters:
-    ///   - threads: what each thread has counted: those of UDP, then that of TCP.
+    ///   - threads: what each thread has counted: those of UDP, then that of TCP and that of TLS.
     ///   - image: what is served.
     ///   - isSaved: whether a restart would serve the same.
     init(_ threads: [NameServerCounters], serving image: ZoneImage, isSaved: Bool) {
@@ -17,11 +17,11 @@ struct CounterText {
         add(
             "saved", "gauge", "Whether a restart would serve what is served now.",
             [("", isSaved ? 1 : 0)])
-        let last = threads.count - 1
+        let datagrams = threads.count - 2
         add(
             "queries_total", "counter", "Messages received, by thread.",
             threads.enumerated().map { index, counted in
-                let transport = index == last ? "tcp" : "udp"
+                let transport = index < datagrams ? "udp" : index == datagrams ? "tcp" : "tls"
                 return ("thread=\"\(index)\",transport=\"\(transport)\"", counted.queries)
             })
         addSums(threads.reduce(into: NameServerCounters()) { $0 += $1 })

@@ -141,9 +141,15 @@ import Synchronization
         let octets = (0..<query.count).map { query[$0] }
         let answer = published.responder.answer(
             octets, context, unixTime: UInt64(context.unixTime))
-        guard case .message(let message) = answer, message.count <= reply.count else {
-            return outcome
+        let message: [UInt8]
+        switch answer {
+        case .message(let reply): message = reply
+        case .notified(let reply):
+            published.noteNotify()
+            message = reply
+        case .none, .stream: return outcome
         }
+        guard message.count <= reply.count else { return outcome }
         for (index, octet) in message.enumerated() { reply[index] = octet }
         outcome.length = message.count
         outcome.code = UInt16(message[3] & 15)

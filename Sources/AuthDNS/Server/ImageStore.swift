@@ -1,4 +1,6 @@
 import AuthDNSCore
+import Farm
+import Glibc
 import Synchronization
 
 /// The image on disk: written whole, made durable, then renamed into place, right behind its publication: a disk
@@ -24,6 +26,17 @@ final class ImageStore: Sendable {
         } catch {
             throw NameServerError("\(imagePath): \(error)")
         }
+    }
+
+    /// A primary has said that the image is what it has: noted as the file's time.
+    func touch() { _ = unsafe utimensat(AT_FDCWD, imagePath, nil, 0) }
+
+    /// Seconds since the image was saved or touched; nil when there is none.
+    func age(unixTime: UInt64) -> UInt64? {
+        var status = stat()
+        guard unsafe stat(imagePath, &status) == 0 else { return nil }
+        let time = UInt64(max(status.st_mtim.tv_sec, 0))
+        return unixTime > time ? unixTime - time : 0
     }
 
     /// The last serial that may have been published; nil when none ever was.

@@ -12,13 +12,14 @@ import Synchronization
 public final class NameServer: Sendable {
     private let configuration: NameServerConfiguration
     private let logger: Logger
-    private let store: ImageStore
-    private let published: PublishedImage
+    let store: ImageStore
+    let published: PublishedImage
     private let stopping = StopFlag()
     private let sockets: BoundSockets
     private let datagramWorkers: [DatagramWorker]
     private let streamWorker: StreamWorker
     private let notifyWorker: NotifyWorker
+    let secureCounters = WorkerCounters()
     private let threads = Mutex<[WorkerThread]>([])
     let source: Mutex<ZoneSource>
     private let window: Mutex<ChangeWindow>
@@ -41,9 +42,10 @@ public final class NameServer: Sendable {
         window = Mutex(ChangeWindow(length: configuration.coalescing))
         store = ImageStore(directory: configuration.stateDirectory)
         let (first, image) = try NameServer.firstImage(configuration, zone, store, logger)
-        published = PublishedImage(
-            image, first.history, configuration.peers,
-            try NameServer.answerSettings(configuration))
+        var settings = try NameServer.answerSettings(configuration)
+        settings.takesNotify = configuration.isSecondary
+        settings.isServing = !configuration.isSecondary || first.hasCome
+        published = PublishedImage(image, first.history, configuration.peers, settings)
         source = Mutex(first)
         if let bound { sockets = bound } else { sockets = try BoundSockets(configuration) }
         let (published, stopping) = (published, stopping)
@@ -127,12 +129,15 @@ public final class NameServer: Sendable {
             journal: Journal(directory: configuration.stateDirectory),
             challenges: Challenges(directory: configuration.stateDirectory), signing: signing)
         // A saved image may be behind what signing demands now.
+        if configuration.isSecondary, let saved { return (source, saved) }
         let made = try source.image(
             unixTime: Clock.unixTime(), after: saved, isSameEnough: isLast)
         guard let image = made ?? saved else {
             throw NameServerError("there is nothing to answer with")
         }
-        if made != nil { try saveFirst(image, hasSaved: saved != nil, store, logger) }
+        if made != nil, !configuration.isSecondary {
+            try saveFirst(image, hasSaved: saved != nil, store, logger)
+        }
         if made != nil, let saved, !configuration.peers.peers.isEmpty {
             source.remember(ZoneDifference(from: saved, to: image), logger)
         }
@@ -224,18 +229,25 @@ public final class NameServer: Sendable {
     /// take it is an alarm (`isSaved`), tried again until it does, and no reason not to serve what is true. A change soon
     /// after another waits for the end of the coalescing window, together with those behind it: the
     /// calling thread blocks so long.
+    /// - Parameter serial: which the other name servers of the farm answer with too; the zone gets it, also when its
+    ///   records are the same as before, unless it has a newer one already. nil: the zone gets the next one when its records
+    ///   change.
     /// - Returns: the serial that is served now; unchanged when the records are the same as before.
     /// - Throws: when membership and zone contradict each other, or the disk takes no serial any more;
     ///   the old image stays.
     @discardableResult
-    public func publish(_ membership: Membership) throws(NameServerError) -> UInt32 {
-        let own = window.withLock { $0.enter(membership) }
+    public func publish(
+        _ membership: Membership, serial: UInt32? = nil
+    ) throws(NameServerError) -> UInt32 {
+        let own = window.withLock { $0.enter(.init(membership: membership, serial: serial)) }
         while true {
             switch window.withLock({ $0.turn(of: own, now: .now) }) {
-            case .done: return serial
+            case .done: return self.serial
             case .wait(let pause): Thread.sleep(forTimeInterval: pause.inSeconds)
             case .publish(let newest, let ticket):
-                let serial = try rebuild { source in try source.take(newest) }
+                let serial = try rebuild { source in
+                    try source.take(newest.membership, serial: newest.serial)
+                }
                 window.withLock { $0.pass(ticket) }
                 return serial
             }
@@ -307,10 +319,10 @@ public final class NameServer: Sendable {
         }
     }
 
-    private func publish(
+    func publish(
         _ image: ZoneImage, _ next: inout ZoneSource
     ) throws(NameServerError) {
-        try store.reserve(image.serial)
+        if !configuration.isSecondary { try store.reserve(image.serial) }
         // Without peers there is nobody who could ask what has changed.
         if !configuration.peers.peers.isEmpty {
             next.remember(ZoneDifference(from: published.current, to: image), logger)
@@ -346,6 +358,10 @@ public final class NameServer: Sendable {
     /// The serial that is served.
     public var serial: UInt32 { published.current.serial }
 
+    /// Whether there is a saved or published membership to answer by, and not the zone file alone, by which the
+    /// names of roles would not exist.
+    public var hasMembers: Bool { published.current.membershipVersion > 0 }
+
     /// What is served.
     public var image: ZoneImage { published.current }
 
@@ -354,10 +370,10 @@ public final class NameServer: Sendable {
         countersByThread.reduce(into: NameServerCounters()) { $0 += $1 }
     }
 
-    /// What each thread has counted: those of UDP, in the order of addresses, then that of TCP.
+    /// What each thread has counted: those of UDP, in the order of addresses, then that of TCP and that of TLS.
     public var countersByThread: [NameServerCounters] {
         datagramWorkers.map { $0.counters.counted(isTCP: false) }
-            + [streamWorker.counters.counted(isTCP: true)]
+            + [streamWorker.counters.counted(isTCP: true), secureCounters.counted(isTCP: true)]
     }
 
     /// Addresses and ports that are answered on, as bound.

@@ -24,6 +24,9 @@ public struct NameServerConfiguration: Sendable {
     /// What replies say about the server, and whom it answers how.
     public var settings: ServerSettings
 
+    /// Whether the zone comes from another server and is served as it is.
+    public var isSecondary = false
+
     /// How the zone is signed; nil for an unsigned one.
     public var signing: Signing?
 

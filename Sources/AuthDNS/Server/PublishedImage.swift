@@ -15,6 +15,9 @@ final class PublishedImage: Sendable {
         var settings: AnswerSettings
     }
 
+    /// How often somebody told of a new version.
+    let notifications = Atomic<UInt64>(0)
+
     init(
         _ image: ZoneImage, _ history: ZoneHistory, _ peers: TransferPeers,
         _ settings: AnswerSettings
@@ -38,9 +41,13 @@ final class PublishedImage: Sendable {
         }
     }
 
-    func change(_ body: (inout AnswerSettings) -> Void) {
-        served.withLock { body(&$0.settings) }
+    /// Somebody told of a new version. Any thread.
+    func noteNotify() { notifications.wrappingAdd(1, ordering: .relaxed) }
+
+    func change<Result: Sendable>(_ body: (inout AnswerSettings) -> Result) -> Result {
+        let result = served.withLock { body(&$0.settings) }
         generation.wrappingAdd(1, ordering: .releasing)
+        return result
     }
 
     /// One thread's view.

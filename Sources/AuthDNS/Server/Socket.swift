@@ -9,7 +9,10 @@ struct Socket: ~Copyable {
     let descriptor: Int32
 
     /// Binds, and listens on streams. Datagram sockets share their port among threads.
-    init(_ kind: Kind, _ address: IPAddress, _ port: UInt16) throws(NameServerError) {
+    /// - Parameter isShared: whether a stream's port may be bound by a second process too.
+    init(
+        _ kind: Kind, _ address: IPAddress, _ port: UInt16, isShared: Bool = false
+    ) throws(NameServerError) {
         let family = Socket.family(of: address)
         let type = kind == .datagram ? SOCK_DGRAM : SOCK_STREAM
         let flags = Int32(SOCK_CLOEXEC.rawValue | (kind == .stream ? SOCK_NONBLOCK.rawValue : 0))
@@ -19,6 +22,7 @@ struct Socket: ~Copyable {
         case .datagram: set(SOL_SOCKET, SO_REUSEPORT, 1)
         case .stream: set(SOL_SOCKET, SO_REUSEADDR, 1)
         }
+        if isShared { set(SOL_SOCKET, SO_REUSEPORT, 1) }
         if family == AF_INET6 { set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
         if kind == .datagram {
             set(SOL_SOCKET, SO_RCVBUF, 4 << 20)

@@ -15,7 +15,7 @@ final class StreamWorker: @unchecked Sendable {
     private let limits: (connections: Int, perClient: Int, idleSeconds: Int)
     private var connections: [Int32: StreamConnection] = [:]
     private var perClient: [IPAddress: Int] = [:]
-    private var reply = [UInt8](repeating: 0, count: 65_535)
+    private let answerer: StreamAnswerer
     /// While descriptors are short: when to accept again, in milliseconds.
     private var pausedUntil: Int?
     /// No new query is read any more.
@@ -34,6 +34,7 @@ final class StreamWorker: @unchecked Sendable {
         self.listeners = listeners
         self.published = published
         self.stopping = stopping
+        answerer = StreamAnswerer(published, counters)
         limits = (
             configuration.connections, configuration.connectionsPerClient,
             max(Int(configuration.idleTimeout.inSeconds), 1)
@@ -94,7 +95,8 @@ final class StreamWorker: @unchecked Sendable {
     /// Closes what was silent for too long.
     private func sweep(_ now: Int, _ longest: Int) {
         for (descriptor, connection) in connections where now - connection.lastActive > longest {
-            counters.add(connection.unsent.isEmpty ? .connectionsIdle : .connectionsSlow)
+            counters.add(
+                connection.conversation.unsent.isEmpty ? .connectionsIdle : .connectionsSlow)
             drop(descriptor)
         }
     }
@@ -105,7 +107,7 @@ final class StreamWorker: @unchecked Sendable {
         // A close before everything is read would reset the connection and lose answers on the way.
         for descriptor in Array(connections.keys) {
             for _ in 0..<8 { serve(descriptor, poll, EPOLLIN.rawValue, view) }
-            if connections[descriptor]?.unsent.isEmpty ?? false { drop(descriptor) }
+            if connections[descriptor]?.conversation.unsent.isEmpty ?? false { drop(descriptor) }
         }
         let deadline = milliseconds() + StreamWorker.longestDrain
         var events = unsafe [epoll_event](repeating: epoll_event(), count: 64)
@@ -115,7 +117,9 @@ final class StreamWorker: @unchecked Sendable {
                 let event = unsafe events[index]
                 let descriptor = unsafe event.data.fd
                 serve(descriptor, poll, unsafe event.events & ~EPOLLIN.rawValue, view)
-                if connections[descriptor]?.unsent.isEmpty ?? false { drop(descriptor) }
+                if connections[descriptor]?.conversation.unsent.isEmpty ?? false {
+                    drop(descriptor)
+                }
             }
         }
     }
@@ -196,14 +200,16 @@ final class StreamWorker: @unchecked Sendable {
         }
         // A transfer is made as fast as it is taken, in pieces; what was asked behind it waits.
         repeat {
-            keeps = keeps && work(on: &connection, view)
-            keeps = keeps && connection.flush(to: descriptor) && !connection.isMalformed
-        } while keeps && connection.unsent.isEmpty && connection.transfer != nil
+            keeps = keeps && answerer.work(on: &connection.conversation, view)
+            keeps =
+                keeps && connection.flush(to: descriptor) && !connection.conversation.isMalformed
+        } while keeps && connection.conversation.unsent.isEmpty
+            && connection.conversation.transfer != nil
         // Octets alone do not count: who trickles them is idle (RFC 7766 section 6.2.3).
-        if connection.hasMoved { connection.lastActive = seconds() }
+        if connection.conversation.hasMoved { connection.lastActive = seconds() }
         let wanted =
             (isDraining ? 0 : EPOLLIN.rawValue)
-            | (connection.unsent.isEmpty ? 0 : EPOLLOUT.rawValue)
+            | (connection.conversation.unsent.isEmpty ? 0 : EPOLLOUT.rawValue)
         if keeps && wanted != connection.watched {
             watch(poll, descriptor, EPOLL_CTL_MOD, wanted)
             connection.watched = wanted
@@ -212,67 +218,11 @@ final class StreamWorker: @unchecked Sendable {
         if !keeps { drop(descriptor) }
     }
 
-    /// Goes on with the transfer that is under way, or else with the queries that have come.
-    /// - Returns: false when the client lets too much lie.
-    private func work(
-        on connection: inout StreamConnection, _ view: PublishedImage.View
-    ) -> Bool {
-        while true {
-            if connection.transfer != nil {
-                guard connection.unsent.count < StreamConnection.transferAhead else { return true }
-                connection.continueTransfer(unixTime: UInt64(Clock.unixSeconds()))
-            } else if let query = connection.nextQuery() {
-                answer(query, view, &connection)
-                guard connection.unsent.count < StreamConnection.mostUnsent else {
-                    counters.add(.connectionsSlow)
-                    return false
-                }
-            } else {
-                return true
-            }
-        }
-    }
-
-    private func answer(
-        _ query: [UInt8], _ view: PublishedImage.View, _ connection: inout StreamConnection
-    ) {
-        let context = QueryContext(
-            transport: .tcp, random: UInt64.random(in: 1...UInt64.max),
-            client: connection.client, unixTime: Clock.unixSeconds(), leavesPeers: true)
-        var space = reply.mutableSpan
-        let outcome = respond(
-            to: query.span, context: context, settings: view.settings, from: view.image,
-            into: &space)
-        if outcome.isForPeer { return answerPeer(query, context, &connection) }
-        counters.note(outcome, from: connection.client)
-        guard outcome.length > 0 else { return }
-        connection.send(reply[..<outcome.length])
-    }
-
-    private func answerPeer(
-        _ query: [UInt8], _ context: QueryContext, _ connection: inout StreamConnection
-    ) {
-        var outcome = Outcome()
-        let unixTime = UInt64(Clock.unixSeconds())
-        switch published.responder.answer(query, context, unixTime: unixTime) {
-        case .none: break
-        case .message(let message):
-            outcome.length = message.count
-            outcome.code = UInt16(message[3] & 15)
-            connection.send(message[...])
-        case .stream(let transfer):
-            outcome.length = 12
-            outcome.type = .axfr
-            connection.transfer = transfer
-        }
-        counters.note(outcome, from: connection.client)
-    }
-
     private func drop(_ descriptor: Int32) {
         guard let connection = connections.removeValue(forKey: descriptor) else { return }
         close(descriptor)
-        let left = perClient[connection.client, default: 1] - 1
-        perClient[connection.client] = left > 0 ? left : nil
+        let left = perClient[connection.conversation.client, default: 1] - 1
+        perClient[connection.conversation.client] = left > 0 ? left : nil
     }
 
     private func watch(_ poll: Int32, _ descriptor: Int32, _ operation: Int32, _ events: UInt32) {
@@ -287,89 +237,35 @@ final class StreamWorker: @unchecked Sendable {
     private func milliseconds() -> Int { Clock.milliseconds() }
 }
 
-/// One TCP connection: what came and is not yet a whole message, and what is not yet sent.
+/// One TCP connection: its conversation, and what is known of its descriptor.
 struct StreamConnection {
-    /// A client that asks without reading is dropped at so many octets.
-    static let mostUnsent = 1 << 20
-    /// Octets of a transfer that are made before the client takes them.
-    static let transferAhead = 128 << 10
-
-    let client: IPAddress
+    var conversation: StreamConversation
     var lastActive: Int
     var watched = EPOLLIN.rawValue
-    var unsent: [UInt8] = []
-    /// The transfer under way.
-    var transfer: TransferStream?
-    /// Whether a whole query was taken or octets of answers left since this was last asked.
-    var hasMoved: Bool {
-        mutating get {
-            defer { moved = false }
-            return moved
-        }
-    }
-
-    /// The client spoke of a message that no DNS query can be.
-    private(set) var isMalformed = false
-    private var received: [UInt8] = []
-    private var taken = 0
-    private var moved = false
 
     init(client: IPAddress, now: Int) {
-        self.client = client
+        conversation = StreamConversation(client: client, isEncrypted: false)
         lastActive = now
     }
 
     /// Reads what is there.
     /// - Returns: false at the end of the stream or on an error.
     mutating func receive(from descriptor: Int32) -> Bool {
-        received.removeFirst(taken)
-        taken = 0
-        let before = received.count
-        received += [UInt8](repeating: 0, count: 16_384)
-        let count = unsafe received.withUnsafeMutableBytes { bytes in
-            // Safe: 16,384 octets were appended behind `before`.
-            unsafe read(descriptor, bytes.baseAddress?.advanced(by: before), 16_384)
+        let count = unsafe conversation.receive(atMost: 16_384) { space in
+            unsafe read(descriptor, space.baseAddress, space.count)
         }
-        received.removeLast(16_384 - max(count, 0))
         return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))
-    }
-
-    /// The next whole message without its length (RFC 1035 §4.2.2).
-    mutating func nextQuery() -> [UInt8]? {
-        guard received.count - taken >= 2 else { return nil }
-        let length = Int(received[taken]) << 8 | Int(received[taken + 1])
-        guard (12...4096).contains(length) else {
-            isMalformed = true
-            return nil
-        }
-        guard received.count - taken >= 2 + length else { return nil }
-        defer { taken += 2 + length }
-        moved = true
-        return Array(received[(taken + 2)..<(taken + 2 + length)])
-    }
-
-    /// Puts a message behind what is not yet sent.
-    mutating func send(_ message: ArraySlice<UInt8>) {
-        unsent += [UInt8(message.count >> 8), UInt8(message.count & 255)]
-        unsent += message
-    }
-
-    /// Puts the transfer's next message behind what is not yet sent.
-    mutating func continueTransfer(unixTime: UInt64) {
-        if let message = transfer?.message(unixTime: unixTime) { send(message[...]) }
-        if transfer?.isAtEnd ?? true { transfer = nil }
     }
 
     /// Sends as much as the other side takes now.
     /// - Returns: false on an error.
     mutating func flush(to descriptor: Int32) -> Bool {
-        while !unsent.isEmpty {
-            let count = unsafe unsent.withUnsafeBytes { bytes in
+        while !conversation.unsent.isEmpty {
+            let count = unsafe conversation.unsent.withUnsafeBytes { bytes in
                 unsafe Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
             }
             guard count > 0 else { return errno == EAGAIN || errno == EINTR }
-            unsent.removeFirst(count)
-            moved = true
+            conversation.sent(count)
         }
         return true
     }

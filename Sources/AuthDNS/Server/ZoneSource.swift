@@ -12,10 +12,16 @@ struct ZoneSource {
     private var base: ZoneContent
     private var challenges: Challenges
     private(set) var serial: UInt32
+    /// The serial that others have given to what is known now.
+    private var given: UInt32?
+    /// Whether nothing was ever answered or saved.
+    private var isFresh: Bool
     private(set) var history: ZoneHistory
     private let journal: Journal
     private(set) var signing: ZoneSigning?
     private var requested: Set<Bool> = []
+    /// Whether the zone has come, in this run or an earlier one; for a secondary.
+    var hasCome: Bool
 
     init(
         _ zone: StaticZone, saved: ZoneImage?, serial: UInt32, journal: Journal,
@@ -26,6 +32,8 @@ struct ZoneSource {
         self.journal = journal
         self.signing = signing
         self.challenges = challenges
+        isFresh = saved == nil
+        hasCome = saved != nil
         history = saved.map { journal.load(upTo: $0.serial) } ?? ZoneHistory()
         if let saved {
             base = ZoneContent(of: saved).without(challenges.records)
@@ -42,9 +50,11 @@ struct ZoneSource {
     /// When something has to be made anew though nothing was changed, in seconds since 1970.
     var nextDue: UInt64? { [signing?.nextDue, challenges.nextEnd].compactMap { $0 }.min() }
 
+    /// - Parameter serial: given by others to what this makes; nil when this server numbers its versions itself.
     /// - Throws: when membership and zone contradict each other.
-    mutating func take(_ membership: Membership) throws(ZoneFault) {
+    mutating func take(_ membership: Membership, serial: UInt32? = nil) throws(ZoneFault) {
         self.membership = membership
+        given = serial
         base = try ZoneContent(zone: zone, membership: membership, before: base)
     }
 
@@ -96,13 +106,26 @@ struct ZoneSource {
             // Whatever has not changed keeps its signatures, so that two equal zones are equal.
             let last = current?.serial ?? serial
             let same = try signing?.sign(content, serial: last, unixTime: unixTime) ?? content
-            if isSameEnough, let current, current.says(same.numbered(last)) { return nil }
-            serial = Serial.next(after: serial, unixTime: UInt32(truncatingIfNeeded: unixTime))
+            let others = takeGiven()
+            if isSameEnough, others == nil, let current, current.says(same.numbered(last)) {
+                return nil
+            }
+            serial =
+                others
+                ?? Serial.next(after: serial, unixTime: UInt32(truncatingIfNeeded: unixTime))
             let next = try signing?.renumber(same, serial: serial, unixTime: unixTime) ?? same
             return try ZoneImage(next, serial: serial, before: current)
         } catch {
             throw NameServerError(error.description)
         }
+    }
+
+    /// The serial that others have given, if it leads on from this server's own.
+    private mutating func takeGiven() -> UInt32? {
+        defer { given = nil }
+        guard let given, isFresh || Serial.isNewer(given, than: serial) else { return nil }
+        isFresh = false
+        return given
     }
 
     /// Makes durable what only counts once it is published.

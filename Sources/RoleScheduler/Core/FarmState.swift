@@ -3,7 +3,7 @@ public import Farm
 /// Where every machine of the farm stands, and what the scheduler remembers between two plans: a value
 /// that `plan` takes and returns. It is not what machines said of themselves (that is `Health`) and not
 /// what is published (that is `Membership`).
-public struct FarmState: Hashable, Sendable {
+public struct FarmState: Hashable, Sendable, Codable {
     /// Sorted by id when walked; every machine the farm knows.
     public var smurfs: [SmurfID: SmurfRecord] = [:]
     /// Members each role shall have, as demand has it after windows and tolerance.
@@ -36,14 +36,14 @@ public struct FarmState: Hashable, Sendable {
     public var ids: [SmurfID] { smurfs.keys.sorted() }
 
     /// One measurement of demand.
-    public struct Wanted: Hashable, Sendable {
+    public struct Wanted: Hashable, Sendable, Codable {
         public var at: Moment
         public var count: Int
     }
 }
 
 /// One machine's place in its life: joining → idle → warming → serving → draining → idle.
-public struct SmurfRecord: Hashable, Sendable {
+public struct SmurfRecord: Hashable, Sendable, Codable {
     public var addresses: [IPAddress]
     public var state: State
     /// When it came into this state.
@@ -140,9 +140,26 @@ extension SmurfRecord.State: CustomStringConvertible {
     }
 }
 
+/// Coded as its text.
+extension SmurfRecord.State: Codable {
+    public init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        guard let state = Self(text) else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is no state"))
+        }
+        self = state
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
 /// What an operator ordered, against or beside the scheduler's own mind.
-public struct Override: Hashable, Sendable {
-    public enum Kind: Hashable, Sendable {
+public struct Override: Hashable, Sendable, Codable {
+    public enum Kind: Hashable, Sendable, Codable {
         /// Holds this role and no other.
         case move(Role)
         /// Holds no role.
@@ -165,7 +182,7 @@ public struct Override: Hashable, Sendable {
 
 /// An operator's word that a machine stays where it is: it keeps its role if it has one, and takes no other.
 /// A machine that dies, or that the policy or a `hold` takes out of its role, gets none back before the end.
-public struct Cordon: Hashable, Sendable {
+public struct Cordon: Hashable, Sendable, Codable {
     public var until: Moment
     public var reason: String
     /// Who said so.

@@ -33,7 +33,7 @@ public func membership(
             var records = Membership.RoleRecords(
                 owner: name.owner, kind: name.kind, members: members, ttl: rule.ttl,
                 whenEmpty: rule.empty == .nodata ? .nodata : .servfail, limit: rule.answer)
-            records.ramping = ramping
+            records.ramping = ramping.isEmpty ? nil : ramping
             view.records.append(records)
         }
     }

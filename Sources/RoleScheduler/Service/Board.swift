@@ -11,6 +11,8 @@ public struct Board: Hashable, Sendable {
     public var signals: [SignalLine]
     /// Alarms, and why nothing moves.
     public var notes: [String]
+    /// Who leads among several control nodes; nil for one that is alone.
+    public var standing: Standing?
 
     public struct RoleLine: Hashable, Sendable {
         public var rule: RolePolicy

@@ -51,15 +51,15 @@ extension RoleSchedulerService {
 
     /// - Parameter subject: a role's or machine's name; empty for a summary of all roles.
     /// - Throws: `OverrideError` when there is neither, with what there is.
-    public func explain(_ subject: String) throws -> FarmExplanation {
+    public func explain(_ subject: String) async throws -> FarmExplanation {
         var explanation = FarmExplanation(
-            roles: [], smurfs: [], notes: notes, phase: lastPlan?.phase)
+            roles: [], smurfs: [], notes: notes + standingNotes, phase: lastPlan?.phase)
         if subject.isEmpty {
             explanation.roles = ruling.rolesByPriority.map { account($0) }
         } else if let rule = ruling.roles.first(where: { $0.role.name == subject }) {
-            explanation.roles = [try fullAccount(rule)]
+            explanation.roles = [try await fullAccount(rule)]
         } else if let line = board().smurfs.first(where: { $0.id.name == subject }) {
-            explanation.smurfs = [try account(line)]
+            explanation.smurfs = [try await account(line)]
         } else {
             let roles = policy.roles.map(\.role.name).joined(separator: ", ")
             let smurfs = state.ids.map(\.name).joined(separator: ", ")
@@ -76,7 +76,7 @@ extension RoleSchedulerService {
             rule: rule, explanation: explained, passedOver: [], changes: [])
     }
 
-    private func fullAccount(_ rule: RolePolicy) throws -> FarmExplanation.RoleAccount {
+    private func fullAccount(_ rule: RolePolicy) async throws -> FarmExplanation.RoleAccount {
         var account = account(rule)
         let view = explainedView()
         let hasSurplus = account.explanation.map { $0.assigned > $0.target } ?? false
@@ -89,19 +89,19 @@ extension RoleSchedulerService {
             return FarmExplanation.PassedOver(
                 smurf: id, isMember: true, why: view.whyNotSpare(id, rule.role))
         }
-        account.changes = try changes { entry in
+        account.changes = try await changes { entry in
             [entry.from, entry.to].contains { $0.hasSuffix(" \(rule.role)") }
         }
         return account
     }
 
-    private func account(_ line: Board.SmurfLine) throws -> FarmExplanation.SmurfAccount {
+    private func account(_ line: Board.SmurfLine) async throws -> FarmExplanation.SmurfAccount {
         let view = explainedView()
         return FarmExplanation.SmurfAccount(
             line: line,
             roles: ruling.rolesByPriority.map {
                 .init(role: $0.role, why: view.whyNot(line.id, $0.role))
-            }, changes: try changes { $0.smurf == line.id })
+            }, changes: try await changes { $0.smurf == line.id })
     }
 
     private func explainedView() -> PlanView {
@@ -112,8 +112,8 @@ extension RoleSchedulerService {
             targets: Dictionary(targets, uniquingKeysWith: { $1 }))
     }
 
-    private func changes(_ isMeant: (HistoryEntry) -> Bool) throws -> [HistoryEntry] {
-        let all = try history(limit: RoleSchedulerService.looked)
+    private func changes(_ isMeant: (HistoryEntry) -> Bool) async throws -> [HistoryEntry] {
+        let all = try await history(limit: RoleSchedulerService.looked)
         return Array(all.lazy.filter(isMeant).prefix(RoleSchedulerService.shown))
     }
 }

@@ -40,34 +40,38 @@ extension RoleSchedulerService {
     /// - Throws: `OverrideError` when it has none and `role` is nil, and what `move` throws.
     public func pin(
         _ id: SmurfID, to role: Role?, for duration: Duration, reason: String, by operator: String
-    ) throws -> Role {
+    ) async throws -> Role {
         guard let record = state.smurfs[id] else { throw unknown(id) }
         guard let role = role ?? record.assigned else {
             throw OverrideError(
                 "'\(id)' is \(record.state) and has no role to be pinned to: name one, "
                     + "'smurf pin \(id) ROLE'")
         }
-        try move(id, to: role, for: duration, reason: reason, by: `operator`)
+        try await move(id, to: role, for: duration, reason: reason, by: `operator`)
         return role
     }
 
     /// Leaves a machine in the role it has, if it has one, and gives it no other until the time is over.
     public func cordon(
         _ id: SmurfID, for duration: Duration, reason: String, by operator: String
-    ) throws {
+    ) async throws {
+        try await beginOrder()
+        defer { endTurn() }
         guard let record = state.smurfs[id] else { throw unknown(id) }
         _ = try OperatorReason(reason)
         let now = moment()
         let cordon = Cordon(until: now.advanced(by: duration), reason: reason, by: `operator`)
-        try set(cordon, on: id, record, "cordon", reason, `operator`)
+        try await set(cordon, on: id, record, "cordon", reason, `operator`)
     }
 
     /// Ends a cordon; a hold or move stays as it is.
-    public func uncordon(_ id: SmurfID, reason: String, by operator: String) throws {
+    public func uncordon(_ id: SmurfID, reason: String, by operator: String) async throws {
+        try await beginOrder()
+        defer { endTurn() }
         guard let record = state.smurfs[id] else { throw unknown(id) }
         guard record.cordon != nil else { throw OverrideError("'\(id)' is not cordoned") }
         if !reason.isEmpty { _ = try OperatorReason(reason) }
-        try set(nil, on: id, record, "uncordoned", reason, `operator`)
+        try await set(nil, on: id, record, "uncordoned", reason, `operator`)
     }
 
     public func isCordoned(_ id: SmurfID) -> Bool { state.smurfs[id]?.cordon != nil }
@@ -75,11 +79,11 @@ extension RoleSchedulerService {
     private func set(
         _ cordon: Cordon?, on id: SmurfID, _ record: SmurfRecord, _ to: String, _ reason: String,
         _ by: String
-    ) throws {
+    ) async throws {
         var next = state
         next.smurfs[id]?.cordon = cordon
         let line = entry(id, from: record.state.description, to: to, by, reason)
-        try save(next, version: version, [line], moment())
+        try await save(next, current, [line], moment())
         state = next
     }
 }

@@ -32,7 +32,13 @@ extension RoleSchedulerService {
     ) -> (Moment, Policy, FarmState, Demand, [SmurfID: Health]) {
         let now = moment()
         let state = RoleSchedulerService.enrolled(state, new, at: now)
-        return (now, policy, state, demand, checkedHealth(now))
+        guard !leads else { return (now, policy, state, demand, checkedHealth(now)) }
+        // Reports go to the leader: here everybody is taken to be well.
+        let reports = state.smurfs.mapValues { record in
+            Health(
+                heard: now, ready: true, role: record.role, connections: 0, load: 0, work: 0)
+        }
+        return (now, policy, state, demand, reports)
     }
 
     private nonisolated func members(of role: Role, _ state: FarmState) -> Int {

@@ -4,31 +4,61 @@ public import Logging
 public import RoleSchedulerCore
 
 /// The scheduler as it runs: it takes reports and numbers, calls `plan` a few times a second, keeps the
-/// state on disk, and hands every changed membership to whoever publishes it. It decides nothing itself.
+/// state in a store, and hands every changed membership to whoever publishes it. It decides nothing itself. Of several
+/// control nodes only the leader plans; the others publish what it has published.
 public actor RoleSchedulerService {
     var policy: Policy
-    private let store: FarmStore
-    private let logger: Logger
+    let store: any FarmStore
+    let logger: Logger
     private let start = ContinuousClock.now
-    var state: FarmState
-    private var health: [SmurfID: Health] = [:]
+    var state = FarmState()
+    var health: [SmurfID: Health] = [:]
     private(set) var demand = Demand()
-    private var published: Membership?
-    var version: UInt64
-    private(set) var lastPlan: Plan?
-    private(set) var notes: [String] = []
+    /// What the name server answers by.
+    var published: FarmView?
+    /// What the store has, or is about to have.
+    var current: FarmView?
+    var lastPlan: Plan?
+    var notes: [String] = []
     private var meters: [SmurfID: WorkMeter] = [:]
     private var checks: [SmurfID: CheckedMember] = [:]
+    /// Machines that are new or elsewhere, not yet in the state.
+    private var arrivals: [SmurfID: [IPAddress]] = [:]
+    /// How the record in the store is to be followed by the next one.
+    var writing = RecordWriting()
+    /// The serial that the name server answers with; nil while it does not answer.
+    var served: @Sendable () -> UInt32? = { nil }
+    private let turns = Turns()
+    /// Rung when there may be something to plan or to publish.
+    private let orders: AsyncStream<Void>
+    let bell: AsyncStream<Void>.Continuation
 
+    /// A node that is alone.
     /// - Parameter dataDirectory: where `farm.sqlite` lies or is made; must exist.
     /// - Throws: when the store cannot be opened.
     public init(policy: Policy, dataDirectory: String, logger: Logger) throws {
         self.policy = policy
         self.logger = logger
-        store = try FarmStore(directory: dataDirectory)
+        let store = try SQLiteFarmStore(directory: dataDirectory)
+        self.store = store
+        (orders, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         let origin = Moment(nanoseconds: 0)
-        (state, version) = try store.load(now: origin, unixTime: Date().timeIntervalSince1970)
+        if let saved = store.newest {
+            let record = try FarmRecord(
+                coded: saved.coded, now: origin, unixTime: Date().timeIntervalSince1970)
+            (state, current) = (record.state, record.view)
+            writing.follow(record, revision: saved.revision)
+        }
+        writing.term = store.standing.term
         state = RoleSchedulerService.enrolled(state, policy, at: origin)
+    }
+
+    /// One of several nodes; nothing is known before `run`.
+    public init(policy: Policy, store: any FarmStore, logger: Logger) {
+        self.policy = policy
+        self.logger = logger
+        self.store = store
+        (orders, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Listed members join by themselves; those without an agent are never heard of otherwise.
@@ -63,7 +93,7 @@ public actor RoleSchedulerService {
             guard let why = address.whyNoMachineHasIt else { continue }
             throw OverrideError("'\(id)' says it is at \(address), which is \(why)")
         }
-        if state.smurfs[id] == nil {
+        if state.smurfs[id] == nil, arrivals[id] == nil {
             guard policy.members.isEmpty || policy.members.contains(where: { $0.id == id }) else {
                 throw OverrideError("'\(id)' is not among the policy's members")
             }
@@ -71,13 +101,17 @@ public actor RoleSchedulerService {
                 throw OverrideError("a machine cannot be called '\(id)': that is \(holder)")
             }
             guard !addresses.isEmpty else { throw OverrideError("'\(id)' told no address") }
-            state.smurfs[id] = SmurfRecord(addresses: addresses, since: now)
-        } else if policy.member(id).addresses.isEmpty, !addresses.isEmpty {
-            state.smurfs[id]?.addresses = addresses
+            arrivals[id] = addresses
+        } else if policy.member(id).addresses.isEmpty, !addresses.isEmpty,
+            state.smurfs[id]?.addresses != addresses
+        {
+            arrivals[id] = addresses
         }
+        let before = health[id]
         health[id] = Health(
             heard: now, ready: ready, role: role, connections: max(connections, 0),
             load: load.isFinite ? load : 0, work: work)
+        if before?.ready != ready || before?.role != role { bell.yield() }
         meters[id, default: WorkMeter()].note(work, at: now)
     }
 
@@ -95,13 +129,15 @@ public actor RoleSchedulerService {
         return Order(
             role: role, service: role.flatMap { policy[$0]?.service } ?? .none,
             state: record?.state ?? .joining, isHeld: record?.override?.kind == .hold,
-            version: published?.version ?? version)
+            version: published?.membership.version ?? version)
     }
 
     // MARK: Checks from outside
 
-    /// Who is to be checked now: members that hold a role with a check, as they are answered or soon will be.
+    /// Who is to be checked now: members that hold a role with a check, as they are answered or soon will be. Only the
+    /// leader looks.
     func checkTargets() -> [CheckTarget] {
+        guard writing.term != nil else { return [] }
         // Whoever comes back to a role is looked at anew.
         checks = checks.filter { id, found in state.smurfs[id]?.assigned == found.role }
         return state.ids.compactMap { id in
@@ -127,6 +163,7 @@ public actor RoleSchedulerService {
                 level: level,
                 "\(target.id): check \(target.rule.name) \(after ? "passes" : "fails: \(trouble ?? "")")"
             )
+            bell.yield()
         }
     }
 
@@ -159,26 +196,41 @@ public actor RoleSchedulerService {
 
     // MARK: The loop
 
-    /// Plans once, and saves what changed.
+    /// Plans once, if this node leads, and saves what changed.
     /// - Returns: the membership to publish, nil when the published one still holds.
-    /// - Throws: when the state cannot be saved; then nothing has changed.
-    public func tick() throws -> Membership? {
+    /// - Throws: when the state cannot be saved or read; then nothing has changed.
+    public func tick() async throws -> Membership? { try await nextView()?.membership }
+
+    /// Tells that `membership`, as `tick` returned it, is answered now.
+    public func didPublish(_ membership: Membership) {
+        published = FarmView(membership: membership, serial: current?.serial)
+    }
+
+    /// The same, with the serial that goes with it.
+    func nextView() async throws -> FarmView? {
+        await beginTurn()
+        defer { endTurn() }
+        guard let term = store.standing.term else { return try follow() }
+        guard term == writing.term else { return try await takeOver(term) }
+        return try await planNext()
+    }
+
+    private func planNext() async throws -> FarmView? {
         let now = moment()
         let health = checkedHealth(now)
         let plan = plan(
             policy: policy, state: state, demand: demand, health: health, now: now,
             timeOfDay: .local(Date()))
         var alarms = plan.notes + failedChecks
-        var previous = published
-        if previous == nil, version > 0 { previous = Membership(version: version) }
-        let view = membership(
-            of: plan.state, policy: policy, health: health, now: now, previous: previous,
-            notes: &alarms)
+        let view = numbered(
+            membership(
+                of: plan.state, policy: policy, health: health, now: now,
+                previous: current?.membership, notes: &alarms))
         let entries = plan.actions.map {
             entry($0.smurf, from: $0.from.description, to: $0.to.description, "scheduler", $0.why)
         }
-        if !entries.isEmpty || view.version != version || isWorthSaving(plan.state) {
-            try save(plan.state, version: view.version, entries, now)
+        if !entries.isEmpty || view != current || isWorthSaving(plan.state) {
+            try await save(plan.state, view, entries, now)
         }
         for action in plan.actions {
             logger.info(
@@ -193,9 +245,8 @@ public actor RoleSchedulerService {
         state = plan.state
         lastPlan = plan
         notes = alarms
-        version = view.version
-        guard view != published else { return nil }
-        return view
+        current = view
+        return view == published ? nil : view
     }
 
     /// Whether something changed that a restart must find although nobody moved.
@@ -206,41 +257,65 @@ public actor RoleSchedulerService {
             || next.lastMembers != state.lastMembers
     }
 
-    /// Tells that `membership` is answered now.
-    public func didPublish(_ membership: Membership) { published = membership }
-
-    /// Plans until it is cancelled.
+    /// Plans, or follows the node that does, until it is cancelled.
     /// - Parameters:
-    ///   - interval: between two plans.
+    ///   - interval: between two plans when nothing rings.
+    ///   - served: the serial that the name server answers with; nil while it does not answer.
     ///   - publish: makes the name server answer by it; when it throws, it is asked again.
     public func run(
-        every interval: Duration = .milliseconds(100),
-        publish: @Sendable (Membership) async throws -> Void
+        every interval: Duration = .milliseconds(100), served: @escaping @Sendable () -> UInt32?,
+        publish: @Sendable (FarmView) async throws -> Void
     ) async throws {
-        let checker = Task { await HealthChecker(self).run() }
-        defer { checker.cancel() }
-        var lastTrouble = ""
-        while !Task.isCancelled {
-            do {
-                if let view = try tick() {
-                    try await publish(view)
-                    didPublish(view)
+        self.served = served
+        let (store, bell) = (store, bell)
+        let work = [
+            Task { await HealthChecker(self).run() },
+            Task { await store.run { bell.yield() } },
+            Task {
+                while !Task.isCancelled {
+                    try? await Task.sleep(for: interval)
+                    bell.yield()
                 }
+            },
+        ]
+        var lastTrouble = ""
+        for await _ in orders {
+            if Task.isCancelled { break }
+            do {
+                if let view = try await nextView() {
+                    try await publish(view)
+                    published = view
+                }
+                if let serial = served() { store.tell(serial: serial) }
                 lastTrouble = ""
             } catch {
                 if "\(error)" != lastTrouble { logger.error("roles stay as they are: \(error)") }
                 lastTrouble = "\(error)"
             }
-            try await Task.sleep(for: interval)
         }
+        for task in work { task.cancel() }
+        for task in work { await task.value }
+        try Task.checkCancellation()
     }
 
-    func save(
-        _ state: FarmState, version: UInt64, _ entries: [HistoryEntry], _ now: Moment
-    ) throws {
-        try store.save(
-            state, version: version, history: entries, now: now,
-            unixTime: Date().timeIntervalSince1970)
+    /// Waits until nobody else changes the state, which must not change while a store takes its time. `endTurn` has to
+    /// follow.
+    func beginTurn() async {
+        await turns.wait()
+        settleArrivals()
+    }
+
+    func endTurn() { turns.next() }
+
+    private func settleArrivals() {
+        for (id, addresses) in arrivals {
+            if state.smurfs[id] == nil {
+                state.smurfs[id] = SmurfRecord(addresses: addresses, since: moment())
+            } else {
+                state.smurfs[id]?.addresses = addresses
+            }
+        }
+        arrivals = [:]
     }
 
     func entry(
@@ -248,31 +323,37 @@ public actor RoleSchedulerService {
     ) -> HistoryEntry {
         HistoryEntry(
             unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000), smurf: smurf, from: from,
-            to: to, who: who, why: why, version: version)
+            to: to, who: who, why: why, version: version, node: store.standing.node,
+            term: writing.term ?? 0)
     }
+
+    /// Of the membership that the store has.
+    var version: UInt64 { current?.membership.version ?? 0 }
 
     // MARK: Operators
 
     /// Puts a machine into a role until the time is over.
     public func move(
         _ id: SmurfID, to role: Role, for duration: Duration, reason: String, by operator: String
-    ) throws {
+    ) async throws {
         guard policy[role] != nil else {
             let roles = policy.roles.map(\.role.name).joined(separator: ", ")
             throw OverrideError("there is no role '\(role)'; the policy has \(roles)")
         }
-        try override(id, .move(role), duration, reason, `operator`)
+        try await override(id, .move(role), duration, reason, `operator`)
     }
 
     /// Drains a machine and keeps it out of every role until the time is over.
     public func hold(
         _ id: SmurfID, for duration: Duration, reason: String, by operator: String
-    ) throws {
-        try override(id, .hold, duration, reason, `operator`)
+    ) async throws {
+        try await override(id, .hold, duration, reason, `operator`)
     }
 
     /// Ends a move or hold; a quarantined machine is let go too.
-    public func release(_ id: SmurfID, reason: String, by operator: String) throws {
+    public func release(_ id: SmurfID, reason: String, by operator: String) async throws {
+        try await beginOrder()
+        defer { endTurn() }
         guard let record = state.smurfs[id] else { throw unknown(id) }
         guard record.override != nil || record.state == .quarantined else {
             let hint = record.cordon == nil ? "" : "; it is cordoned: 'smurf uncordon \(id)'"
@@ -288,13 +369,15 @@ public actor RoleSchedulerService {
             next.smurfs[id]?.since = moment()
         }
         let line = entry(id, from: record.state.description, to: "released", `operator`, reason)
-        try save(next, version: version, [line], moment())
+        try await save(next, current, [line], moment())
         state = next
     }
 
     func override(
         _ id: SmurfID, _ kind: Override.Kind, _ duration: Duration, _ reason: String, _ by: String
-    ) throws {
+    ) async throws {
+        try await beginOrder()
+        defer { endTurn() }
         guard let record = state.smurfs[id] else { throw unknown(id) }
         _ = try OperatorReason(reason)
         if case .move(let role) = kind, let cordon = record.cordon, record.assigned != role {
@@ -312,7 +395,7 @@ public actor RoleSchedulerService {
             case .hold: "hold"
             }
         let line = entry(id, from: record.state.description, to: to, by, reason)
-        try save(next, version: version, [line], now)
+        try await save(next, current, [line], now)
         state = next
     }
 
@@ -323,7 +406,9 @@ public actor RoleSchedulerService {
     }
 
     /// Goes on with another policy; machines keep their places and move by its rules.
-    public func replacePolicy(_ policy: Policy) {
+    public func replacePolicy(_ policy: Policy) async {
+        await beginTurn()
+        defer { endTurn() }
         self.policy = policy
         state = RoleSchedulerService.enrolled(state, policy, at: moment())
     }
@@ -333,10 +418,15 @@ public actor RoleSchedulerService {
     /// The policy with the changes of the phase that holds.
     var ruling: Policy { policy.during(policy.phase(lastPlan?.phase)) }
 
-    public func history(limit: Int) throws -> [HistoryEntry] { try store.history(limit: limit) }
+    public func history(limit: Int) async throws -> [HistoryEntry] {
+        try await store.history(limit: limit)
+    }
 
     public func board() -> Board {
         let now = moment()
+        var state = state
+        // Reports go to the leader: here nobody is missed.
+        if writing.term == nil { state.resumed = now }
         let planner = PlanView(
             policy: ruling, state: state, health: checkedHealth(now), now: now)
         let explained = Dictionary(
@@ -358,7 +448,8 @@ public actor RoleSchedulerService {
         }
         return Board(
             version: version, phase: lastPlan?.phase, roles: roles, smurfs: smurfs,
-            signals: signals(now), notes: notes)
+            signals: signals(now), notes: notes + standingNotes,
+            standing: store.standing.isShared ? store.standing : nil)
     }
 
     private func signals(_ now: Moment) -> [Board.SignalLine] {
@@ -372,25 +463,5 @@ public actor RoleSchedulerService {
                 name: name, value: signal?.value,
                 ageSeconds: signal.map { now.since($0.observed).inSeconds } ?? -1)
         }
-    }
-}
-
-/// Work units per second of one machine, from a counter that may start anew.
-struct WorkMeter: Sendable {
-    private var last: (count: UInt64, at: Moment)?
-    private var smoothed = 0.0
-
-    mutating func note(_ count: UInt64, at now: Moment) {
-        defer { last = (count, now) }
-        guard let last, count >= last.count else { return }
-        let seconds = now.since(last.at).inSeconds
-        guard seconds > 0.05 else { return }
-        smoothed = smoothed * 0.5 + Double(count - last.count) / seconds * 0.5
-    }
-
-    /// The rate, or 0 when nothing was heard for ten seconds.
-    func rate(at now: Moment) -> Double {
-        guard let last, now.since(last.at) < .seconds(10) else { return 0 }
-        return smoothed
     }
 }

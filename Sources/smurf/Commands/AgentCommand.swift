@@ -13,7 +13,8 @@ struct AgentCommand: AsyncParsableCommand {
             A listener exists only while its role is held or drained: the feed and submission \
             (smtp-out), the bounce domain's SMTP server (smtp-in), the unsubscribe pages (web). \
             Without its control node an agent goes on with what it was ordered last. SIGTERM ends it: \
-            what is under way is finished, what is not begun goes back.
+            what is under way is finished, what is not begun goes back. A farm with several control nodes \
+            names each (--control A --control B): the one that leads takes the reports.
 
               smurf agent --id s01 --address 192.0.2.1 --control 192.0.2.250:5380 \\
                 --relay 127.0.0.1:25 --data /var/lib/smurf \\
@@ -25,8 +26,11 @@ struct AgentCommand: AsyncParsableCommand {
     var id: SmurfID
     @Option(help: "An address it serves on; repeat for more.", transform: Read.address)
     var address: [IPAddress]
-    @Option(help: "The control node's address and port for agents.")
-    var control: Endpoint = Endpoint.loopback(port: 5380)
+    @Option(
+        help:
+            "The control node's address and port for agents; repeat for every control node of the farm."
+    )
+    var control: [Endpoint] = [Endpoint.loopback(port: 5380)]
     @Option(help: "Where rendered messages go: this machine's own MTA.")
     var relay: Endpoint = Endpoint.loopback(port: 25)
     @Option(help: "Directory for what must survive a restart.") var data: String = "smurf-agent"
@@ -53,7 +57,7 @@ struct AgentCommand: AsyncParsableCommand {
         guard (8...65_536).contains(window) else {
             throw ValidationError("--window \(window): give 8 to 65536")
         }
-        let beyond = (address + [control.address]).first { !$0.isLoopback }
+        let beyond = (address + control.map(\.address)).first { !$0.isLoopback }
         if let beyond, identity.certificate == nil {
             throw ValidationError(
                 "\(beyond) is beyond loopback: give --tls-cert, --tls-key and --tls-ca")
@@ -81,7 +85,7 @@ struct AgentCommand: AsyncParsableCommand {
 
     private var agentConfiguration: AgentConfiguration {
         var configuration = AgentConfiguration(
-            id: id, addresses: address, control: (control.address, control.port),
+            id: id, addresses: address, controls: control.map { ($0.address, $0.port) },
             dataDirectory: data, relay: (relay.address, relay.port))
         configuration.certificate = identity.certificate
         configuration.relayConnections = connections

@@ -30,7 +30,8 @@ enum HistoryText {
         let clock = Date.FormatStyle(date: .omitted, time: .standard)
         for line in history {
             let date = Date(timeIntervalSince1970: Double(line.unixMs) / 1000)
-            table.add([date.formatted(clock), line.smurf, line.from, line.to, line.who, line.why])
+            let who = line.node.isEmpty ? line.who : line.who + " on " + line.node
+            table.add([date.formatted(clock), line.smurf, line.from, line.to, who, line.why])
         }
         return table.lines
     }

@@ -42,10 +42,16 @@ struct NameServerOptions: ParsableArguments {
         }
     }
 
+    /// What the file of keys has.
+    func keys() throws(NameServerError) -> [TSIGKey] {
+        guard let tsigKeys else { return [] }
+        return try TSIGKeysFile.read(tsigKeys)
+    }
+
     /// - Throws: after a note on standard error, when the file of keys is faulty or lacks a key.
     func addSecondaries(to configuration: inout NameServerConfiguration) throws {
         do throws(NameServerError) {
-            let keys = try tsigKeys.map(TSIGKeysFile.read) ?? []
+            let keys = try keys()
             for name in secondary.compactMap(\.key)
             where !keys.contains(where: { $0.name == name }) {
                 throw NameServerError(

@@ -3,13 +3,14 @@ import AuthDNS
 import AuthDNSCore
 import Farm
 
-/// A secondary name server on the command line: ADDRESS[:PORT][=KEY], an IPv6 address with a port in brackets, or
+/// Another name server of the zone on the command line: ADDRESS[:PORT][=KEY], an IPv6 address with a port in brackets, or
 /// a network in place of the address.
 struct Secondary: ExpressibleByArgument, Sendable {
     let network: Network
     let key: DomainName?
     /// nil for a network: there is nobody to tell of changes.
     let notified: NameServerConfiguration.Notified?
+    let isPortGiven: Bool
 
     init?(argument: String) {
         let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -24,12 +25,14 @@ struct Secondary: ExpressibleByArgument, Sendable {
             guard let network = Network(place) else { return nil }
             self.network = network
             notified = nil
+            isPortGiven = false
             return
         }
         guard let endpoint = Endpoint(argument: place, usualPort: 53),
             let network = Network(endpoint.address.description)
         else { return nil }
         self.network = network
+        isPortGiven = Endpoint(argument: place) != nil
         notified = .init(address: endpoint.address, port: endpoint.port, key: key)
     }
 }

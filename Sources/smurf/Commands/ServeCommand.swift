@@ -1,6 +1,7 @@
 import ArgumentParser
 import AuthDNS
 import AuthDNSCore
+import DNSTransport
 import DeliveryCore
 import Farm
 import Foundation
@@ -21,6 +22,11 @@ struct ServeCommand: AsyncParsableCommand {
             anew, all or nothing. SIGTERM ends it.
 
               smurf serve --policy farm.yml --zone smurf.example.test.zone --dns 192.0.2.53:53
+
+            Several control nodes share a farm through etcd: one of them plans, all answer.
+
+              smurf serve … --etcd https://etcd1:2379,https://etcd2:2379,https://etcd3:2379 --node n1 \\
+                --etcd-cert n1.pem --etcd-key n1.key --etcd-ca etcd-ca.pem
             """)
 
     @Option(help: "The policy file.") var policy: String
@@ -62,8 +68,10 @@ struct ServeCommand: AsyncParsableCommand {
     )
     var metrics: Endpoint?
     @OptionGroup var nameServer: NameServerOptions
+    @OptionGroup(title: "DNS OVER TLS") var tls: TLSOptions
     @OptionGroup(title: "DNSSEC") var signing: SigningOptions
     @OptionGroup(title: "RECORDS FOR MAIL") var mail: MailRecordOptions
+    @OptionGroup(title: "SEVERAL CONTROL NODES") var cluster: EtcdOptions
     @OptionGroup var identity: MachineIdentity
     @OptionGroup var logging: LogOptions
 
@@ -80,6 +88,11 @@ struct ServeCommand: AsyncParsableCommand {
         guard mail.tlsa.isEmpty || signing.dnssec != nil else {
             throw ValidationError("--tlsa says nothing in a zone without signatures: give --dnssec")
         }
+        guard cluster.etcd == nil || signing.dnssec == nil else {
+            throw ValidationError(
+                "--dnssec and --etcd do not go together yet: each node would sign with keys of its own"
+            )
+        }
         guard lease.seconds >= 1 else { throw ValidationError("--lease: give 1s or more") }
         guard agents.address.isLoopback || identity.certificate != nil else {
             throw ValidationError(
@@ -94,6 +107,7 @@ struct ServeCommand: AsyncParsableCommand {
         var sources: FarmSources
         var names: NameServerConfiguration
         var sockets: BoundSockets
+        var secure: SecureSockets
         /// To the running control node that waits to be replaced.
         var predecessor: HandoverChannel?
     }
@@ -108,6 +122,7 @@ struct ServeCommand: AsyncParsableCommand {
             settings: nameServer.settings)
         try nameServer.addSecondaries(to: &names)
         names.signing = signing.signing(in: data)
+        names.peers.areSecret = tls.transfersByTLS
         try DataDirectory.prepare(data)
         do {
             let account = try user.map { try Privileges(of: $0) }
@@ -120,10 +135,12 @@ struct ServeCommand: AsyncParsableCommand {
                 } else {
                     try BoundSockets(names)
                 }
+            let secure = try tls.sockets()
             try account?.own(data)
-            try account?.take(toRead: [policy, zone])
+            try account?.take(toRead: [policy, zone] + tls.files)
             return Ground(
-                sources: sources, names: names, sockets: sockets, predecessor: predecessor)
+                sources: sources, names: names, sockets: sockets, secure: secure,
+                predecessor: predecessor)
         } catch {
             throw Report.failure("\(error)")
         }
@@ -133,6 +150,7 @@ struct ServeCommand: AsyncParsableCommand {
     func run(on ground: Ground) async throws {
         let logger = logging.logger("smurf")
         let nameServer: NameServer
+        let secure: TLSListener?
         var node: ControlNode
         do {
             try ground.predecessor.map(Succession.ask)
@@ -140,11 +158,19 @@ struct ServeCommand: AsyncParsableCommand {
             nameServer = try NameServer(
                 configuration: ground.names, zone: ground.sources.zone, logger: logger,
                 on: ground.sockets)
+            secure = try await tls.listener(for: nameServer, on: ground.secure)
             node = try controlNode(ground.sources, lock, nameServer, logger)
         } catch {
             throw Report.failure("\(error)")
         }
         defer { nameServer.stop() }
+        try await serve(&node, nameServer, ground, logger)
+        await secure?.stop()
+    }
+
+    private func serve(
+        _ node: inout ControlNode, _ nameServer: NameServer, _ ground: Ground, _ logger: Logger
+    ) async throws {
         while case .successor(let successor) = try await node.run(
             isServing: { ground.predecessor.map(Succession.tell) })
         {
@@ -163,6 +189,7 @@ struct ServeCommand: AsyncParsableCommand {
     ) throws -> ControlNode {
         try ControlNode(
             sources: sources, dataDirectory: data, lock: lock, nameServer: nameServer,
+            etcd: cluster.settings(zone: sources.policy.zone, agents: agents),
             parents: signing.parent, agents: agents, metrics: metrics,
             deliveries: Deliveries.Options(
                 feedPort: feedPort, unsubscribeBase: unsubscribeBase,

@@ -30,10 +30,28 @@ struct BoardSource: Sendable {
             }
             $0.notes = board.notes
             $0.phase = board.phase ?? ""
+            if let standing = board.standing { $0.cluster = BoardSource.cluster(standing) }
             $0.dns.queries = counters.queries
             $0.dns.answers = counters.answers
             $0.dns.refused = counters.refusals
             $0.dns.formErrors = counters.formatErrors
+        }
+    }
+
+    private static func cluster(_ standing: Standing) -> Smurffarm_V1_ClusterView {
+        .with {
+            $0.node = standing.node
+            $0.leads = standing.term != nil
+            $0.term = standing.leaderTerm
+            $0.trouble = standing.trouble
+            $0.nodes = standing.nodes.map { node in
+                .with {
+                    $0.node = node.node
+                    $0.agents = node.agents
+                    $0.serial = node.serial ?? 0
+                    $0.leads = node.node == standing.leader?.node
+                }
+            }
         }
     }
 

@@ -9,6 +9,7 @@ import GRPCNIOTransportHTTP2
 import Logging
 import RoleScheduler
 import RoleSchedulerCore
+import Synchronization
 import UnixSignals
 
 /// A control node: the parts of the farm that know the whole of it, wired together. What it wires has
@@ -24,16 +25,21 @@ final class ControlNode: Sendable {
     private let deliveries: Deliveries
     private let certificate: MachineCertificate?
     private let lock: DataDirectoryLock
+    /// Whether there may be other control nodes.
+    private let isShared: Bool
+    private let isAnswering = Atomic<Bool>(false)
     private let logger: Logger
 
     /// Opens the store.
     /// - Parameters:
     ///   - lock: of the data directory.
     ///   - nameServer: of this zone; it need not be started.
+    ///   - etcd: nil for a node that is alone.
     /// - Throws: when the store cannot be had.
     init(
         sources: FarmSources, dataDirectory: String, lock: DataDirectoryLock,
-        nameServer: NameServer, parents: [ParentServer], agents: Endpoint, metrics: Endpoint?,
+        nameServer: NameServer, etcd: EtcdSettings?, parents: [ParentServer], agents: Endpoint,
+        metrics: Endpoint?,
         deliveries options: Deliveries.Options, identity: MachineIdentity, logger: Logger
     ) throws {
         self.lock = lock
@@ -45,8 +51,15 @@ final class ControlNode: Sendable {
         self.nameServer = nameServer
         self.metrics = metrics.map { MetricsListener(endpoint: $0, nameServer: nameServer) }
         parentWatch = ParentWatch(servers: parents, nameServer: nameServer, logger: logger)
-        scheduler = try RoleSchedulerService(
-            policy: sources.policy, dataDirectory: dataDirectory, logger: logger)
+        isShared = etcd != nil
+        scheduler =
+            if let etcd {
+                try RoleSchedulerService(
+                    policy: sources.policy, store: EtcdFarmStore(etcd), logger: logger)
+            } else {
+                try RoleSchedulerService(
+                    policy: sources.policy, dataDirectory: dataDirectory, logger: logger)
+            }
         guard let own = nameServer.endpoints.first else {
             throw ControlNodeError(description: "there is no address to answer DNS on")
         }
@@ -128,15 +141,7 @@ final class ControlNode: Sendable {
                 .successor($0)
             }
         }
-        nameServer.start()
-        for endpoint in nameServer.endpoints {
-            logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")
-        }
-        add("the scheduler", to: &group) { [scheduler, nameServer] in
-            try await scheduler.run { membership in
-                try await ControlNode.offPool { _ = try nameServer.publish(membership) }
-            }
-        }
+        addAnswering(to: &group)
         if let metrics { add("the listener of --metrics", to: &group) { try await metrics.run() } }
         if !parentWatch.servers.isEmpty {
             add("the watch of the parent", to: &group) { [parentWatch] in
@@ -145,6 +150,35 @@ final class ControlNode: Sendable {
         }
         add("the delivery core", to: &group) { [deliveries, scheduler] in
             try await deliveries.run(scheduler)
+        }
+    }
+
+    /// The scheduler, and the name server as soon as there is something to answer by.
+    private func addAnswering(to group: inout ThrowingTaskGroup<End?, any Error>) {
+        // By the zone file alone the names of roles would not exist, which is worse than no answer where others answer.
+        if !isShared || nameServer.hasMembers {
+            answer()
+        } else {
+            logger.notice("waits for what the other control nodes answer, and answers nothing yet")
+        }
+        add("the scheduler", to: &group) { [self] in
+            try await scheduler.run(served: { [nameServer] in
+                nameServer.hasMembers ? nameServer.serial : nil
+            }) { view in
+                try await ControlNode.offPool { [nameServer] in
+                    _ = try nameServer.publish(view.membership, serial: view.serial)
+                }
+                answer()
+            }
+        }
+    }
+
+    /// Begins to answer DNS, once.
+    private func answer() {
+        guard !isAnswering.exchange(true, ordering: .relaxed) else { return }
+        nameServer.start()
+        for endpoint in nameServer.endpoints {
+            logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")
         }
     }
 
@@ -170,7 +204,7 @@ final class ControlNode: Sendable {
             services: [
                 ControlProvider(
                     scheduler: scheduler, board: board, deliveries: deliveries,
-                    zone: ZoneDesk(nameServer: nameServer, logger: logger),
+                    zone: ZoneDesk(nameServer: nameServer, isShared: isShared, logger: logger),
                     policies: PolicyDesk(
                         scheduler: scheduler, sources: sources, logger: logger,
                         reload: { [self] in try await takeUp(sources.reread()) }))

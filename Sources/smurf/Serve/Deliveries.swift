@@ -82,11 +82,25 @@ struct Deliveries: Sendable {
         }
     }
 
-    /// Feeds and reports demand until the task is cancelled.
+    /// Feeds and reports demand while this node leads, until the task is cancelled.
     func run(_ scheduler: RoleSchedulerService) async throws {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await feeder.run() }
-            group.addTask { await reportDemand(to: scheduler) }
+        while !Task.isCancelled {
+            guard await scheduler.leads else {
+                try? await Task.sleep(for: .milliseconds(100))
+                continue
+            }
+            // Of several nodes the one that feeds last must have the greatest epoch, whatever its ledger has counted.
+            if await scheduler.standing.isShared {
+                try await ledger.beginEpoch(atLeast: UInt64(Date().timeIntervalSince1970))
+            }
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await feeder.run() }
+                group.addTask { await reportDemand(to: scheduler) }
+                while await scheduler.leads, !Task.isCancelled {
+                    try? await Task.sleep(for: .milliseconds(100))
+                }
+                group.cancelAll()
+            }
         }
     }
 

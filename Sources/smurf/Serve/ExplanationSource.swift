@@ -98,6 +98,7 @@ struct ExplanationSource {
             $0.who = entry.who
             $0.why = entry.why
             $0.version = entry.version
+            $0.node = entry.node
         }
     }
 }

@@ -3,6 +3,7 @@ import DeliveryCore
 import FarmProtocol
 import Foundation
 import GRPCCore
+import RoleScheduler
 import SwiftProtobuf
 
 /// The part of the operator's protocol that is about mailings: import, progress, brakes, recipients. A
@@ -14,6 +15,14 @@ extension ControlProvider {
         var parts = request.makeAsyncIterator()
         guard case .head(let head)? = try await parts.next()?.kind else {
             throw RPCError(code: .invalidArgument, message: "an import begins with its head")
+        }
+        guard await scheduler.leads else {
+            let leader = await scheduler.standing.leader?.node ?? ""
+            throw RPCError(
+                code: .failedPrecondition,
+                message:
+                    "this control node does not lead, and mailings are sent by the one that does: "
+                    + (leader.isEmpty ? "try again soon" : "send it on '\(leader)'"))
         }
         return try await explained {
             let number = try await begin(head)

@@ -8,7 +8,7 @@ import RoleSchedulerCore
 import SwiftProtobuf
 
 /// The control node's side of the agents' protocol: reports go to the scheduler, orders come back as
-/// soon as they change.
+/// soon as they change. Of several control nodes only the leader takes reports.
 struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
     let scheduler: RoleSchedulerService
     let policy: Policy
@@ -44,7 +44,19 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
         }
     }
 
+    /// Sends an agent on to the control node that leads.
+    private func checkThatThisNodeLeads() async throws {
+        guard await !scheduler.leads else { return }
+        let standing = await scheduler.standing
+        let leader = standing.leader.map { "'\($0.node)' leads, at \($0.agents)" }
+        throw RPCError(
+            code: .unavailable,
+            message:
+                "control node '\(standing.node)' does not lead: \(leader ?? "no node does now")")
+    }
+
     private func take(_ report: Smurffarm_V1_AgentReport, _ id: SmurfID) async throws {
+        try await checkThatThisNodeLeads()
         let addresses = report.addresses.compactMap { IPAddress($0) }
         let sum = report.sent.addingReportingOverflow(report.bounces)
         let work = sum.overflow ? report.sent : sum.partialValue
@@ -74,6 +86,7 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
     func deposit(
         request: Smurffarm_V1_FeedbackBatch, context: ServerContext
     ) async throws -> Smurffarm_V1_FeedbackReceipt {
+        try await checkThatThisNodeLeads()
         try await deliveries.deposit(request.items)
         // What was no longer known here is receipted too: asking again would not help.
         return .with { $0.upTo = request.items.map(\.sequence).max() ?? 0 }

@@ -11,6 +11,8 @@ import ZoneFile
 /// are wanted for a while.
 struct ZoneDesk: Sendable {
     let nameServer: NameServer
+    /// Whether other control nodes answer for the zone too.
+    let isShared: Bool
     let logger: Logger
 
     func keys(_ request: Smurffarm_V1_KeysRequest) async throws -> Smurffarm_V1_KeysView {
@@ -67,6 +69,13 @@ struct ZoneDesk: Sendable {
     func challenge(
         _ request: Smurffarm_V1_ChallengeRequest
     ) async throws -> Smurffarm_V1_ChallengeReply {
+        guard !isShared else {
+            throw RPCError(
+                code: .failedPrecondition,
+                message:
+                    "only this one of the control nodes would answer it: write it into every node's zone file "
+                    + "and send SIGHUP")
+        }
         let apex = nameServer.image.apex
         let asked = request.name == "@" ? apex : apex.prepending(request.name)
         guard let name = asked else {

@@ -8,10 +8,23 @@ enum BoardText {
         var lines = [
             "\(view.zone)   serial \(view.serial)   version \(view.version)\(phase)", "",
         ]
+        if view.hasCluster { lines += nodes(view.cluster) + [""] }
         lines += roles(view.roles) + [""] + smurfs(view.smurfs)
         if !view.signals.isEmpty { lines += [""] + signals(view.signals) }
         if !view.notes.isEmpty { lines += [""] + view.notes.map { "! " + $0 } }
         return lines
+    }
+
+    private static func nodes(_ cluster: Smurffarm_V1_ClusterView) -> [String] {
+        var table = Table(["NODE", "", "AGENTS", "SERIAL"])
+        for node in cluster.nodes {
+            var what = node.leads ? "leads, term \(cluster.term)" : "follows"
+            if node.node == cluster.node { what += " (this one)" }
+            table.add([
+                node.node, what, node.agents, node.serial == 0 ? "-" : "\(node.serial)",
+            ])
+        }
+        return table.lines
     }
 
     private static func roles(_ roles: [Smurffarm_V1_RoleLine]) -> [String] {

@@ -1,3 +1,5 @@
+import Farm
+
 /// For how long signatures are good, and when they are made anew.
 public struct SignatureLifetime: Hashable, Sendable {
     /// Seconds from now to the end of a new signature, at most; up to a seventh less, so that not all end at once.

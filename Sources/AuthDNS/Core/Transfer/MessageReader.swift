@@ -2,7 +2,7 @@
 /// asked, transfers that come in. Whatever the bytes are, a step that is not possible gives nil.
 struct MessageReader {
     private let bytes: [UInt8]
-    private(set) var offset = 0
+    var offset = 0
 
     init(_ bytes: [UInt8]) { self.bytes = bytes }
 

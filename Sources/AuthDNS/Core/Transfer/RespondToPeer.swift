@@ -1,9 +1,13 @@
+import Farm
+
 /// What other servers get that ask for more than an answer.
 public enum PeerAnswer: Sendable {
     case none
     case message([UInt8])
     /// By TCP alone: one message after the other.
     case stream(TransferStream)
+    /// The reply to who told of a new version, which should be fetched.
+    case notified([UInt8])
 }
 
 /// What a query is answered with that `respond` leaves to others (`Outcome.isForPeer`): transfers (RFC 5936,
@@ -42,11 +46,14 @@ public struct PeerResponder: Sendable {
         _ query: [UInt8], _ exchange: TSIGExchange?, _ context: QueryContext, _ unixTime: UInt64
     ) -> PeerAnswer {
         var facts = Query()
-        guard facts.parse(query.span) == .good, facts.version == 0, facts.recordClass == 1,
+        let form = facts.parse(query.span)
+        if facts.isNotify { return noted(query, exchange, context, unixTime) }
+        guard form == .good, facts.version == 0, facts.recordClass == 1,
             facts.type == .axfr || facts.type == .ixfr
         else { return ordinary(query, exchange, context, unixTime) }
         guard let client = context.client,
-            peers.mayTransfer(client, signedWith: exchange?.key.name)
+            peers.mayTransfer(
+                client, signedWith: exchange?.key.name, isEncrypted: context.isEncrypted)
         else { return refused(.refused, query, facts, exchange, unixTime) }
         let asked = DomainName(wire: Array(query[12..<(12 + facts.nameLength)]))
         guard asked == image.apex else {
@@ -69,6 +76,29 @@ public struct PeerResponder: Sendable {
         guard context.transport == .udp else { return .stream(stream) }
         var single = stream
         return single.message(unixTime: unixTime).map { .message($0) } ?? .none
+    }
+
+    /// Somebody tells of a new version (RFC 1996 §3.7, §4.7). Which does not matter: the primary will say.
+    private func noted(
+        _ query: [UInt8], _ exchange: TSIGExchange?, _ context: QueryContext, _ unixTime: UInt64
+    ) -> PeerAnswer {
+        var reader = MessageReader(query)
+        guard let counts = reader.counts(), counts[0] == 1, let name = reader.name(),
+            let fixed = reader.octets(4)
+        else { return PeerResponder.code(.formatError, query) }
+        var reply = Array(query[..<reader.offset])
+        // The same operation, as a reply with authority.
+        reply[2] = 0xA4
+        for index in 6..<12 { reply[index] = 0 }
+        let isKnown = context.client.map {
+            peers.mayNotify($0, signedWith: exchange?.key.name)
+        }
+        let isOurs = name == image.apex && fixed == [0, 6, 0, 1]
+        let code: ResponseCode =
+            isKnown != true ? .refused : isOurs ? .noError : .notAuthoritative
+        reply[3] = UInt8(code.rawValue)
+        if var exchange { exchange.sign(&reply, unixTime: unixTime) }
+        return code == .noError ? .notified(reply) : .message(reply)
     }
 
     private var wholeZone: [ResourceRecord] { image.records + [image.soa] }

@@ -5,6 +5,8 @@ public struct TSIGExchange: Sendable {
     public let key: TSIGKey
     private var lastCode: [UInt8] = []
     private var isFirst = true
+    /// Messages since the last signed one, which the next signature is over too, and how many.
+    private var pending: (octets: [UInt8], count: Int) = ([], 0)
 
     /// For a request that is to be sent.
     public init(_ key: TSIGKey) { self.key = key }
@@ -74,8 +76,25 @@ public struct TSIGExchange: Sendable {
         guard key.isCode(record.code, of: input(bare, record)) else { return nil }
         lastCode = record.code
         isFirst = false
+        pending = ([], 0)
         return bare
     }
+
+    /// Takes a message of a transfer: one of up to a hundred has to be signed, the first and the last among them
+    /// (RFC 8945 §5.3.1).
+    /// - Returns: as `verify`; one without a signature as it is.
+    public mutating func accept(_ message: [UInt8], unixTime: UInt64) -> [UInt8]? {
+        guard case .none = TSIGRecord.find(in: message) else {
+            return verify(message, unixTime: unixTime)
+        }
+        guard !isFirst, pending.count < 99 else { return nil }
+        pending.octets += message
+        pending.count += 1
+        return message
+    }
+
+    /// Whether the last message was signed.
+    public var isSettled: Bool { pending.count == 0 && !isFirst }
 
     private mutating func sign(
         _ message: inout [UInt8], unixTime: UInt64, fault: TSIGRecord.Fault, now: UInt64
@@ -101,7 +120,7 @@ public struct TSIGExchange: Sendable {
             bytes.append(UInt64(lastCode.count), octets: 2)
             bytes += lastCode
         }
-        return bytes + message + record.digested(isFirst: isFirst)
+        return bytes + pending.octets + message + record.digested(isFirst: isFirst)
     }
 
     private static func isNear(_ record: TSIGRecord, _ unixTime: UInt64) -> Bool {

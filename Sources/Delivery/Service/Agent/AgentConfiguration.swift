@@ -5,8 +5,8 @@ public struct AgentConfiguration: Sendable {
     public var id: SmurfID
     /// Where it serves; its listeners bind these and no others.
     public var addresses: [IPAddress]
-    /// The control node's place for agents.
-    public var control: (address: IPAddress, port: UInt16)
+    /// The control nodes' places for agents, at least one: they are tried in turn until one takes the reports.
+    public var controls: [(address: IPAddress, port: UInt16)]
     /// nil: plain text, for loopback only.
     public var certificate: MachineCertificate?
     /// Must exist; the feedback spool is kept there.
@@ -25,12 +25,12 @@ public struct AgentConfiguration: Sendable {
     public var submitters: [Network] = []
 
     public init(
-        id: SmurfID, addresses: [IPAddress], control: (address: IPAddress, port: UInt16),
+        id: SmurfID, addresses: [IPAddress], controls: [(address: IPAddress, port: UInt16)],
         dataDirectory: String, relay: (address: IPAddress, port: UInt16)
     ) {
         self.id = id
         self.addresses = addresses
-        self.control = control
+        self.controls = controls
         self.dataDirectory = dataDirectory
         self.relay = relay
     }

@@ -64,6 +64,14 @@ extension MachineSecurity {
         }
     }
 
+    /// The same for a client that has others to turn to: a machine that hangs is left after three seconds.
+    public static var impatientConfiguration: HTTP2ClientTransport.Posix.Config {
+        var configuration = clientConfiguration
+        configuration.connection.keepalive = .init(
+            time: .seconds(2), timeout: .seconds(1), allowWithoutCalls: false)
+        return configuration
+    }
+
     /// Configuration of a client that talks to a machine over long streams.
     public static var clientConfiguration: HTTP2ClientTransport.Posix.Config {
         .defaults {

@@ -10,7 +10,8 @@ import SwiftProtobuf
 import Synchronization
 
 /// One machine of the farm: it reports to a control node about once a second, and is what it is ordered to
-/// be. Without its control node it goes on with what it was ordered last.
+/// be. Without its control node it goes on with what it was ordered last. Of several control nodes one takes its reports;
+/// the others send it on.
 public final class SmurfAgent: Sendable {
     private let configuration: AgentConfiguration
     private let logger: Logger
@@ -18,6 +19,8 @@ public final class SmurfAgent: Sendable {
     private let work: AgentWork
     private let spool: FeedbackSpool
     private let sequence = Mutex<UInt64>(0)
+    /// Which of the control nodes is asked now.
+    private let place = Mutex(0)
     private let newest = Mutex<Smurffarm_V1_RoleOrder?>(nil)
     /// Says that `newest` is to be followed.
     private let orders: AsyncStream<Void>
@@ -62,9 +65,23 @@ public final class SmurfAgent: Sendable {
             } catch {
                 if Task.isCancelled { return }
                 logger.warning("no control node: \(describe(error))")
+                // One that follows says so at once: nothing is to be waited for before all were asked.
+                guard nextControlNode() else {
+                    try? await Task.sleep(for: .milliseconds(50))
+                    continue
+                }
             }
             try? await Task.sleep(for: wait)
             wait = min(wait * 2, .seconds(5))
+        }
+    }
+
+    /// Asks the next control node from now on.
+    /// - Returns: whether all have been asked.
+    private func nextControlNode() -> Bool {
+        place.withLock { place in
+            place = (place + 1) % configuration.controls.count
+            return place == 0
         }
     }
 
@@ -121,7 +138,7 @@ public final class SmurfAgent: Sendable {
     private func withControlNode(
         _ body: @Sendable @escaping (RegistryClient, CallOptions) async throws -> Void
     ) async throws {
-        let (address, port) = configuration.control
+        let (address, port) = configuration.controls[place.withLock { $0 }]
         let target: any ResolvableTarget =
             switch address {
             case .v4: .ipv4(address: address.description, port: Int(port))
@@ -129,7 +146,8 @@ public final class SmurfAgent: Sendable {
             }
         let transport = try HTTP2ClientTransport.Posix(
             target: target, transportSecurity: MachineSecurity.client(configuration.certificate),
-            config: MachineSecurity.clientConfiguration)
+            config: configuration.controls.count > 1
+                ? MachineSecurity.impatientConfiguration : MachineSecurity.clientConfiguration)
         var options = CallOptions.defaults
         options.waitForReady = false
         try await withGRPCClient(transport: transport) { [options] client in

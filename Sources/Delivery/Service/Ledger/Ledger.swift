@@ -1,4 +1,5 @@
 import GRDB
+import Synchronization
 
 /// The ledger of the delivery core on SQLite: every mailing, every recipient and what became of it. See
 /// docs/LEDGER.md for the state table. It decides nothing about when and to whom to send.
@@ -25,8 +26,9 @@ public final class SQLiteLedger: Sendable {
         }
     }
 
-    /// Number of this start of the core: one more than the last one's.
-    public let epoch: UInt64
+    /// Number of this start of the core: greater than the last one's.
+    public var epoch: UInt64 { number.load(ordering: .relaxed) }
+    private let number: Atomic<UInt64>
     public let policy: Policy
     let pool: DatabasePool
 
@@ -36,7 +38,9 @@ public final class SQLiteLedger: Sendable {
     public init(directory: String, policy: Policy = Policy()) throws {
         self.policy = policy
         do {
-            (pool, epoch) = try Self.open(directory + "/ledger.sqlite")
+            let (pool, epoch) = try Self.open(directory + "/ledger.sqlite")
+            self.pool = pool
+            number = Atomic(epoch)
         } catch let error as DatabaseError {
             throw LedgerError.unusable(
                 "\(directory)/ledger.sqlite: \(error.message ?? "cannot be opened")")
@@ -58,6 +62,19 @@ public final class SQLiteLedger: Sendable {
             return UInt64(try Int64.fetchOne(db, sql: "SELECT epoch FROM core") ?? 1)
         }
         return (pool, epoch)
+    }
+
+    /// Begins another epoch, as a start does, for a core that feeds again after one on another machine has: smurfs take
+    /// rows of the greatest epoch only. Nobody may be feeding meanwhile.
+    /// - Parameter least: that it is to have; unix seconds are greater than any number of starts.
+    public func beginEpoch(atLeast least: UInt64) async throws {
+        let epoch = try await pool.write { db in
+            try db.execute(
+                sql: "UPDATE core SET epoch = max(epoch + 1, ?)",
+                arguments: [Int64(clamping: least)])
+            return UInt64(try Int64.fetchOne(db, sql: "SELECT epoch FROM core") ?? 1)
+        }
+        number.store(epoch, ordering: .relaxed)
     }
 
     /// Writes the log back into the file and lets go of it. Calls made afterwards fail.

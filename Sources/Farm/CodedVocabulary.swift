@@ -1,0 +1,62 @@
+/// The vocabulary in coded form, as stores keep it. Names and addresses are their text and are checked when they are
+/// read, so that a damaged store gives an error and never an impossible value.
+extension SmurfID: Codable, CodingKeyRepresentable {
+    public init(from decoder: any Decoder) throws {
+        self = try decoder.checked("a smurf id", SmurfID.init)
+    }
+
+    public func encode(to encoder: any Encoder) throws { try encoder.write(name) }
+
+    public var codingKey: any CodingKey { NameKey(stringValue: name) }
+
+    public init?<Key: CodingKey>(codingKey: Key) { self.init(codingKey.stringValue) }
+}
+
+extension Role: Codable, CodingKeyRepresentable {
+    public init(from decoder: any Decoder) throws {
+        self = try decoder.checked("a role", Role.init)
+    }
+
+    public func encode(to encoder: any Encoder) throws { try encoder.write(name) }
+
+    public var codingKey: any CodingKey { NameKey(stringValue: name) }
+
+    public init?<Key: CodingKey>(codingKey: Key) { self.init(codingKey.stringValue) }
+}
+
+extension IPAddress: Codable {
+    public init(from decoder: any Decoder) throws {
+        self = try decoder.checked("an address") { IPAddress($0) }
+    }
+
+    public func encode(to encoder: any Encoder) throws { try encoder.write(description) }
+}
+
+/// A name as a key of a mapping.
+private struct NameKey: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+}
+
+extension Decoder {
+    fileprivate func checked<Value>(
+        _ what: String, _ read: (String) -> Value?
+    ) throws -> Value {
+        let text = try singleValueContainer().decode(String.self)
+        guard let value = read(text) else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: codingPath, debugDescription: "'\(text)' is not \(what)"))
+        }
+        return value
+    }
+}
+
+extension Encoder {
+    fileprivate func write(_ text: String) throws {
+        var container = singleValueContainer()
+        try container.encode(text)
+    }
+}

@@ -1,0 +1,291 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension InteropTests {
+    /// Three control nodes on three members of etcd, and whatever can happen to them. Resolvers ask every control node
+    /// all the time; what they may never see is silence of a node that runs, an empty answer, or a serial that went back.
+    @Suite(.serialized)
+    struct ClusterTests {
+        /// What may pass between the loss of a leader and the next one's plan, by what was asked of it.
+        private static let limit = Duration.seconds(ClusterFixture.leaderTTL + 2)
+
+        @Test(.timeLimit(.minutes(5)))
+        func leadersEtcdsLeadersQuorumLeasesAndBackupsComeAndGo() async throws {
+            let farm = try ClusterFixture()
+            do {
+                try await farm.start()
+                try await killTheLeader(farm)
+                try await stopTheLeaderForAWhile(farm)
+                try await killEtcdsLeader(farm)
+                try await loseTheQuorum(farm)
+                try await loseEveryLease(farm)
+                try await restoreABackup(farm)
+                try await checkTheHistory(farm)
+            } catch {
+                for node in farm.nodes.compactMap({ $0 }) {
+                    print(node.name, node.log.suffix(3_000))
+                }
+                await farm.stop()
+                throw error
+            }
+            print("asked \(farm.watches.map(\.asked))")
+            await farm.stop()
+            for (name, watch) in zip(ClusterFixture.names, farm.watches) {
+                #expect(watch.faults.isEmpty, "\(name): \(watch.faults.prefix(5))")
+                #expect(watch.asked > 500)
+            }
+        }
+
+        private func others(_ index: Int) -> [Int] { [0, 1, 2].filter { $0 != index } }
+
+        /// Gives an order at whichever of the nodes takes it.
+        private func order(
+            _ words: [String], at indices: [Int] = [0, 1, 2], _ farm: ClusterFixture
+        ) async throws {
+            try await eventually("'\(words)' is taken", every: .milliseconds(20)) {
+                for index in indices {
+                    if try await farm.smurf(index, words).status == 0 { return true }
+                }
+                return false
+            }
+        }
+
+        /// Holds a machine that is in the role `web`: a plan has to be made, saved, published and answered for it.
+        /// - Parameter indices: nodes that may take the order; the first is asked for its effect.
+        /// - Returns: the machine.
+        private func holdOne(
+            at indices: [Int] = [0, 1, 2], _ farm: ClusterFixture
+        ) async throws -> String {
+            let address = try #require(try await farm.members("web", at: indices[0]).first)
+            let id = "s0" + address.suffix(1)
+            try await order(["hold", id, "--reason", "test", "--for", "1h"], at: indices, farm)
+            try await eventually("\(id) is not answered any more", every: .milliseconds(20)) {
+                let members = try await farm.members("web", at: indices[0])
+                return !members.contains(address) && !members.isEmpty
+            }
+            return id
+        }
+
+        /// Holds one, lets it go, and waits until all is as before.
+        private func moveOnce(_ farm: ClusterFixture) async throws {
+            let held = try await holdOne(farm)
+            try await order(["release", held], farm)
+            try await farm.isSettled(web: 2)
+        }
+
+        private func killTheLeader(_ farm: ClusterFixture) async throws {
+            let old = try await farm.leader()
+            let rest = others(old)
+            let began = ContinuousClock.now
+            await farm.signal(old, SIGKILL)
+            let held = try await holdOne(at: rest, farm)
+            let took = ContinuousClock.now - began
+            print("leader killed; the next one's plan was answered after \(took)")
+            #expect(took < ClusterTests.limit)
+            try await order(["release", held], at: rest, farm)
+            try farm.startNode(old)
+            try await farm.isSettled(web: 2)
+            try await farm.isBack(old)
+        }
+
+        private func stopTheLeaderForAWhile(_ farm: ClusterFixture) async throws {
+            let old = try await farm.leader()
+            let rest = others(old)
+            let began = ContinuousClock.now
+            await farm.signal(old, SIGSTOP)
+            let held = try await holdOne(at: rest, farm)
+            let took = ContinuousClock.now - began
+            print("leader stopped; the next one's plan was answered after \(took)")
+            #expect(took < ClusterTests.limit)
+            await farm.signal(old, SIGCONT)
+            try await farm.isBack(old)
+            try await farm.isSettled(web: 2)
+            let view = try await farm.cluster(old)
+            #expect(view?["leads"] as? Bool != true, "\(String(describing: view))")
+            try await order(["release", held], farm)
+        }
+
+        private func killEtcdsLeader(_ farm: ClusterFixture) async throws {
+            let member = try await farm.etcd.leader()
+            let moves = try await farm.history().count
+            let began = ContinuousClock.now
+            await farm.etcd.signal(member, SIGKILL)
+            let held = try await holdOne(farm)
+            print("etcd's leader killed; a plan was answered after \(ContinuousClock.now - began)")
+            try await farm.isSettled(web: 2)
+            let touched = Set(try await farm.history().dropFirst(moves).map(\.smurf))
+            #expect(touched.contains(held) && touched.count <= 2, "\(touched)")
+            try farm.etcd.start(member)
+            try await farm.etcd.isHealthy()
+            try await order(["release", held], farm)
+            try await farm.isSettled(web: 2)
+        }
+
+        private func loseTheQuorum(_ farm: ClusterFixture) async throws {
+            let before = try await farm.historyAtRest().count
+            let lost = [0, 1]
+            for member in lost { await farm.etcd.signal(member, SIGKILL) }
+            try await eventually("every node says that etcd cannot be reached") {
+                for index in 0..<3 {
+                    let trouble = try await farm.cluster(index)?["trouble"] as? String ?? ""
+                    if trouble.isEmpty { return false }
+                }
+                return true
+            }
+            for index in 0..<3 {
+                let said = try await farm.smurf(
+                    index, ["hold", "s01", "--reason", "no quorum", "--for", "1h"])
+                #expect(said.status != 0, "\(said.output)")
+                #expect(try await farm.members("web", at: index).count == 2)
+                #expect(try await farm.members("relay", at: index).count == 2)
+            }
+            let began = ContinuousClock.now
+            for member in lost { try farm.etcd.start(member) }
+            try await farm.etcd.isHealthy()
+            _ = try await farm.leader()
+            print("quorum back; a node led after \(ContinuousClock.now - began)")
+            // Whoever leads has planned for a while: it must not have found anything to move.
+            try await Task.sleep(for: .seconds(1))
+            let moves = try await farm.history().dropFirst(before)
+            #expect(moves.isEmpty, "without quorum: \(moves)")
+            try await moveOnce(farm)
+        }
+
+        private func loseEveryLease(_ farm: ClusterFixture) async throws {
+            let before = try await farm.historyAtRest().count
+            let serials = farm.watches.map(\.serial)
+            let term = try await farm.cluster(farm.leader())?["term"] as? String
+            for line in try await farm.etcd.control("lease", "list").output.split(separator: "\n")
+            where !line.contains("found") {
+                try await farm.etcd.control("lease", "revoke", String(line))
+            }
+            try await eventually("another term has begun") {
+                let now = try await farm.cluster(farm.leader())?["term"] as? String
+                return now != nil && now != term
+            }
+            try await Task.sleep(for: .seconds(1))
+            let moves = try await farm.history().dropFirst(before)
+            #expect(moves.isEmpty, "a lost lease is no dead machine: \(moves)")
+            #expect(farm.watches.map(\.serial) == serials)
+            try await moveOnce(farm)
+        }
+
+        private func restoreABackup(_ farm: ClusterFixture) async throws {
+            let snapshot = farm.directory.file("snapshot")
+            let saved = try await farm.etcd.control(
+                "snapshot", "save", snapshot, at: [farm.etcd.url(0)])
+            #expect(saved.status == 0, "\(saved.errors)")
+            let held = [try await holdOne(farm), try await holdOne(farm)]
+            try await farm.isSettled(web: 2)
+            let members = try await farm.members("web", at: 0)
+            let serial = try #require(farm.watches[0].serial)
+            try await farm.etcd.restore(snapshot)
+            _ = try await farm.leader()
+            // The backup knows nothing of the two that are held; whoever has seen it does.
+            try await Task.sleep(for: .seconds(2))
+            #expect(try await farm.members("web", at: 0) == members)
+            for id in held { try await order(["release", id], farm) }
+            try await moveOnce(farm)
+            try await farm.isSettled(web: 2)
+            for watch in farm.watches {
+                let now = try #require(watch.serial)
+                #expect(now == serial || now &- serial < 1 << 31, "\(serial) → \(now)")
+            }
+
+            // All nodes at once, whose disks alone know how far the serial was.
+            let last = farm.watches.map(\.serial)
+            for index in 0..<3 { await farm.signal(index, SIGKILL) }
+            try await farm.etcd.restore(snapshot)
+            for index in 0..<3 { try farm.startNode(index) }
+            try await farm.isSettled(web: 2)
+            for index in 0..<3 { try await farm.isBack(index) }
+            try await moveOnce(farm)
+            for (before, watch) in zip(last, farm.watches) {
+                let (before, now) = (try #require(before), try #require(watch.serial))
+                #expect(now == before || now &- before < 1 << 31, "\(before) → \(now)")
+            }
+        }
+
+        /// Every write was made by the one that led: terms never mix, and each has one node.
+        private func checkTheHistory(_ farm: ClusterFixture) async throws {
+            let history = try await farm.history()
+            #expect(history.count > 10)
+            var nodes: [Int: String] = [:]
+            for (earlier, later) in zip(history, history.dropFirst()) {
+                #expect(earlier.term <= later.term, "\(earlier) before \(later)")
+            }
+            for entry in history {
+                #expect(
+                    nodes[entry.term] ?? entry.node == entry.node,
+                    "two nodes wrote in term \(entry.term)")
+                nodes[entry.term] = entry.node
+            }
+            print("\(history.count) entries of \(nodes.count) terms")
+        }
+
+        @Test(.timeLimit(.minutes(2)))
+        func withoutEtcdASavedViewIsServedAndANewNodeIsSilent() async throws {
+            let farm = try ClusterFixture()
+            try await farm.etcd.start()
+            try farm.startNode(0)
+            try await eventually("the first answers") {
+                try await farm.members("web", at: 0).count == 2
+            }
+            let members = try await farm.members("web", at: 0)
+            await farm.nodes[0]?.stop()
+            for member in 0..<3 { await farm.etcd.signal(member, SIGKILL) }
+
+            try farm.startNode(0)
+            try farm.startNode(1)
+            try await eventually("what was saved is answered") {
+                try await farm.members("web", at: 0) == members
+            }
+            try await eventually("it says so") {
+                try await farm.smurf(0, "roles").output.contains("! etcd cannot be reached")
+            }
+            let held = try await farm.smurf(0, "hold", "s01", "--reason", "x")
+            #expect(held.status == 2 && held.errors.contains("does not lead"), "\(held.errors)")
+            // Nothing is known here: no answer is better than that there is no such name.
+            #expect(try await farm.members("web", at: 1) == [])
+            #expect(farm.nodes[1]?.log.contains("answers nothing yet") == true)
+            let reply = try await Dig.full(
+                "web." + ClusterFixture.zone, "A", at: "127.0.0.1", port: farm.dnsPort(1))
+            #expect(!reply.contains("NXDOMAIN") && !reply.contains("NOERROR"), "\(reply)")
+
+            for member in 0..<3 { try farm.etcd.start(member) }
+            try await farm.etcd.isHealthy()
+            try await eventually("both answer the same") {
+                let first = try await farm.members("web", at: 0)
+                let second = try await farm.members("web", at: 1)
+                return first == members && second == members
+            }
+            await farm.stop()
+        }
+
+        @Test(arguments: [
+            (["--etcd", "http://127.0.0.1"], "--node NAME"),
+            (["--etcd", "http://192.0.2.1:2379", "--node", "n1"], "--etcd-plain"),
+            (["--etcd", "https://192.0.2.1:2379", "--node", "n1"], "--etcd-cert"),
+            (["--etcd", "192.0.2.1:2379", "--node", "n1"], "is no URL"),
+            (["--etcd", "http://127.0.0.1", "--node", "N_1"], "one label"),
+            (["--etcd", "http://127.0.0.1", "--node", "n1", "--leader-ttl", "1s"], "2s to 60s"),
+            (
+                ["--etcd", "http://127.0.0.1", "--node", "n1", "--dnssec", "csk"],
+                "do not go together"
+            ),
+            (["--node", "n1"], "go with --etcd"),
+            (["--etcd", "http://127.0.0.1", "--node", "n1", "--etcd-ca", "x"], "go together"),
+        ])
+        func mistakesAreSaidAtTheStart(_ words: [String], _ said: String) async throws {
+            let directory = try TemporaryDirectory()
+            let result = try await run(
+                [
+                    Product.smurf, "serve", "--policy", "none", "--zone", "none", "--data",
+                    directory.file("d"),
+                ] + words)
+            #expect(result.status == 64, "\(result.errors)")
+            #expect(result.errors.contains(said), "\(result.errors)")
+        }
+    }
+}
