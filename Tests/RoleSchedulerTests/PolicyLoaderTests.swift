@@ -133,6 +133,23 @@ import Testing
             "needs 'to'"
         ),
         ("roles: {web: {min: 1}}\nphases: [{name: a, idle: wbe}]", "4:26", "'wbe' is no role"),
+        ("roles: {web: {min: 1}}\nsignals: {a: {every: 5s}}", "4:11", "by one of 'prometheus'"),
+        (
+            "roles: {web: {min: 1}}\nsignals: {a: {command: [true]}}", "4:15",
+            "a program's full path"
+        ),
+        (
+            "roles: {web: {min: 1}}\nsignals: {a: {prometheus: 'https://x', query: y}}", "4:27",
+            "no address of a Prometheus server"
+        ),
+        (
+            "roles: {web: {min: 1}}\nsignals: {a: {prometheus: 'http://x'}}", "4:15",
+            "'query' is missing"
+        ),
+        (
+            "roles: {web: {min: 1}}\nsignals: {bounces.arrival: {command: [/x]}}", "4:11",
+            "measured by the farm itself"
+        ),
         ("roles: {web: {min:1}}", "3:15", "unknown key 'min:1' in role 'web'; write a blank after"),
         ("roles: {web: {capacity: 1e3/s}}", "3:25", "'1e3/s' is no rate"),
         ("roles: {web: {warm: 0x10s}}", "3:21", "'0x10s' is no duration"),

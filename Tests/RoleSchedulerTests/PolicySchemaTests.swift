@@ -16,6 +16,7 @@ import Testing
             demand: {arrival: a, latency: {signal: b, limit: 1s}}
             check: {tcp: 25}
         members: [{id: s01}]
+        signals: {a: {command: [/bin/true]}}
         phases:
           - name: a
             when: {a: "> 5"}
@@ -25,7 +26,7 @@ import Testing
         """
     /// Their keys are names that people give.
     private static let open: Set<String> = [
-        "roles", "roles.*.names", "on_signal_loss.fallback", "phases.*.roles",
+        "roles", "signals", "roles.*.names", "on_signal_loss.fallback", "phases.*.roles",
     ]
 
     static let path = Product.root + "/Examples/policies/policy.schema.json"

@@ -18,6 +18,8 @@ public struct Policy: Hashable, Sendable {
     /// Machines the policy knows by id, sorted by id; others may join without being listed.
     public var members: [MemberPolicy]
     public var onSignalLoss: SignalLoss
+    /// Where numbers are read that nobody brings, sorted by name.
+    public var signals: [SignalSource] = []
     /// In the order of the file: the first that is on holds.
     public var phases: [Phase] = []
     /// Whether a machine may be answered for several roles when there are fewer machines than roles.

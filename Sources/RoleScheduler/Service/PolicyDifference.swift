@@ -49,6 +49,17 @@ extension Policy {
         for (role, count) in onSignalLoss.fallback {
             facts["on_signal_loss.fallback.\(role)"] = "\(count)"
         }
+        for source in signals {
+            let key = "signals.\(source.signal)"
+            facts["\(key).every"] = seconds(source.every)
+            facts["\(key).timeout"] = seconds(source.timeout)
+            switch source.kind {
+            case .command(let words): facts["\(key).command"] = words.joined(separator: " ")
+            case .prometheus(let server, let query):
+                facts["\(key).prometheus"] = server
+                facts["\(key).query"] = query
+            }
+        }
         for rule in roles { facts.merge(rule.facts(under: "roles.\(rule.role)")) { $1 } }
         for member in members {
             facts.merge(member.facts(under: "members.\(member.id)")) { $1 }

@@ -99,6 +99,7 @@ private struct PolicyLoader {
         policy.colocates = root.value(
             "colocate", "way to colocate; use auto or never", default: false
         ) { ["auto": true, "never": false][$0] }
+        policy.signals = SignalsReader(problems: problems).signals(root)
         policy.phases = PhaseReader(problems: problems, rules: roles).phases(root)
         root.finish()
         PolicyLint(problems: problems, root: root).check(policy)

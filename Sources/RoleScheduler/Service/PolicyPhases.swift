@@ -221,7 +221,7 @@ extension PolicyLint {
             rule.demand.sizing
                 + [rule.demand.deadline, rule.demand.latency?.signal].compactMap { $0 }
         }
-        let known = Demand.measured.union(used)
+        let known = Demand.measured.union(used).union(policy.signals.map(\.signal))
         let phases = root.sequence("phases")
         for (phase, node) in zip(policy.phases, phases) {
             let named = (phase.latch?.when ?? []) + (phase.latch?.until ?? [])

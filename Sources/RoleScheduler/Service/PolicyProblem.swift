@@ -60,10 +60,11 @@ final class PolicyProblems {
             let caret = String(repeating: " ", count: max(column - 1, 0)) + "^"
             snippet = "\(PolicyProblems.printable(lines[line - 1]))\n\(caret)"
         }
-        all.append(
-            PolicyProblem(
-                file: file, line: line, column: column, isError: isError, text: text,
-                snippet: snippet))
+        let problem = PolicyProblem(
+            file: file, line: line, column: column, isError: isError, text: text,
+            snippet: snippet)
+        // Some values are looked at twice.
+        if !all.contains(problem) { all.append(problem) }
     }
 
     /// `text` fit for a terminal: control characters are shown as "?", one for one.

@@ -22,6 +22,8 @@ public actor RoleSchedulerService {
     var notes: [String] = []
     private var meters: [SmurfID: WorkMeter] = [:]
     private var checks: [SmurfID: CheckedMember] = [:]
+    /// Why signals that the policy names a source for have no number.
+    var signalTroubles: [String: String] = [:]
     /// Machines that are new or elsewhere, not yet in the state.
     private var arrivals: [SmurfID: [IPAddress]] = [:]
     /// How the record in the store is to be followed by the next one.
@@ -116,8 +118,9 @@ public actor RoleSchedulerService {
     }
 
     /// Notes a number of demand; absurd ones are dropped.
-    public func note(_ signal: String, _ value: Double) {
-        if !demand.note(signal, value, at: moment()) {
+    /// - Parameter age: since it was measured.
+    public func note(_ signal: String, _ value: Double, age: Duration = .zero) {
+        if !demand.note(signal, value, at: moment().advanced(by: .zero - age)) {
             logger.warning("dropped an absurd value", metadata: ["signal": "\(signal)"])
         }
     }
@@ -221,7 +224,7 @@ public actor RoleSchedulerService {
         let plan = plan(
             policy: policy, state: state, demand: demand, health: health, now: now,
             timeOfDay: .local(Date()))
-        var alarms = plan.notes + failedChecks
+        var alarms = plan.notes + failedChecks + signalNotes
         let view = numbered(
             membership(
                 of: plan.state, policy: policy, health: health, now: now,
@@ -270,6 +273,7 @@ public actor RoleSchedulerService {
         let (store, bell) = (store, bell)
         let work = [
             Task { await HealthChecker(self).run() },
+            Task { await SignalReader(self).run() },
             Task { await store.run { bell.yield() } },
             Task {
                 while !Task.isCancelled {
