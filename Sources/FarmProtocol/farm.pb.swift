@@ -1019,6 +1019,9 @@ public nonisolated struct Smurffarm_V1_PolicyView: Sendable {
 
   public var applied: Bool = false
 
+  /// control nodes of the same farm, which read policy files of their own
+  public var others: [String] = []
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -3504,7 +3507,7 @@ nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Smurffarm_V1_PolicyView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".PolicyView"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}current\0\u{1}path\0\u{1}changes\0\u{1}moves\0\u{3}move_count\0\u{3}at_rest\0\u{1}roles\0\u{1}emptied\0\u{1}applied\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}current\0\u{1}path\0\u{1}changes\0\u{1}moves\0\u{3}move_count\0\u{3}at_rest\0\u{1}roles\0\u{1}emptied\0\u{1}applied\0\u{1}others\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3521,6 +3524,7 @@ nonisolated extension Smurffarm_V1_PolicyView: SwiftProtobuf.Message, SwiftProto
       case 7: try { try decoder.decodeRepeatedMessageField(value: &self.roles) }()
       case 8: try { try decoder.decodeRepeatedStringField(value: &self.emptied) }()
       case 9: try { try decoder.decodeSingularBoolField(value: &self.applied) }()
+      case 10: try { try decoder.decodeRepeatedStringField(value: &self.others) }()
       default: break
       }
     }
@@ -3554,6 +3558,9 @@ nonisolated extension Smurffarm_V1_PolicyView: SwiftProtobuf.Message, SwiftProto
     if self.applied != false {
       try visitor.visitSingularBoolField(value: self.applied, fieldNumber: 9)
     }
+    if !self.others.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.others, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3567,6 +3574,7 @@ nonisolated extension Smurffarm_V1_PolicyView: SwiftProtobuf.Message, SwiftProto
     if lhs.roles != rhs.roles {return false}
     if lhs.emptied != rhs.emptied {return false}
     if lhs.applied != rhs.applied {return false}
+    if lhs.others != rhs.others {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

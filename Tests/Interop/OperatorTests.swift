@@ -132,4 +132,28 @@ import Testing
         #expect(board.output.contains("! colocated: nobody is free for "), "\(board.output)")
         await running.stop()
     }
+
+    /// A number that a program prints, from its file to the answers.
+    @Test(.timeLimit(.minutes(3)))
+    func aProgramsNumberIsFollowedInDNS() async throws {
+        let directory = try TemporaryDirectory()
+        let number = try directory.write("load", "1\n")
+        let policy = ControlNodeFixture.policy.replacing(
+            "web: {names: {web: A}, min: 2}",
+            with: "web: {names: {web: A}, min: 1, capacity: 1/s, utilisation: 100%, "
+                + "demand: {arrival: load}}")
+        let node = try ControlNodeFixture(
+            policy: policy + "signals: {load: {command: [/bin/cat, \(number)], every: 200ms}}\n")
+        let running = try await node.start(web: 1)
+        try directory.write("load", "2\n")
+        try await eventually("two members") { try await node.members("web").count == 2 }
+        try directory.write("load", "many\n")
+        try await eventually("the trouble on the board") {
+            let board = try await node.smurf("roles")
+            return board.output.contains("! signal load cannot be read: 'many' is no number")
+        }
+        // Missing is not zero.
+        #expect(try await node.members("web").count == 2)
+        await running.stop()
+    }
 }

@@ -55,6 +55,11 @@ struct PolicyApplyCommand: AsyncParsableCommand {
         }
         _ = try await ask(text, apply: true)
         print("\(view.path) was written and is followed")
+        if !view.others.isEmpty {
+            print(
+                "Other control nodes read files of their own: apply it there too "
+                    + "(\(view.others.joined(separator: ", ")))")
+        }
     }
 
     private func ask(_ text: Data, apply: Bool) async throws -> Smurffarm_V1_PolicyView {

@@ -29,7 +29,10 @@ struct PolicyDesk: Sendable {
             }
             try await apply(request)
         }
-        return view(preview, isApplied: request.apply)
+        let standing = await scheduler.standing
+        var view = view(preview, isApplied: request.apply)
+        view.others = standing.nodes.map(\.node).filter { $0 != standing.node }
+        return view
     }
 
     /// - Throws: `invalidArgument` with every fault of the text.
