@@ -19,6 +19,12 @@ public struct Demand: Hashable, Sendable {
 
     public init() { signals = [:] }
 
+    /// Names of the numbers that the delivery side and the agents measure by themselves.
+    public static let measured: Set<String> = [
+        "outbound.backlog", "outbound.deadline", "bounces.arrival", "unsubscribes.arrival",
+        "unsubscribes.p95",
+    ]
+
     /// The newest number of this name; nil when none was ever seen.
     public subscript(name: String) -> Signal? { signals[name] }
 

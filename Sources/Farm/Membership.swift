@@ -49,6 +49,8 @@ public struct Membership: Hashable, Sendable, Codable {
         public var whenEmpty: EmptyAnswer
         /// At most so many members in one answer, others in the next; 0 for all.
         public var limit: Int
+        /// Members that are not yet in every answer: in how many of four, 1…3. nil when all are.
+        public var ramping: [SmurfID: Int]?
 
         public init(
             owner: String, kind: Kind, members: [SmurfID], ttl: UInt32,

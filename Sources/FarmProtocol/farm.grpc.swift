@@ -977,6 +977,19 @@ public enum Smurffarm_V1_Control: Sendable {
                 type: .unary
             )
         }
+        /// Namespace for "Policy" metadata.
+        public enum Policy: Sendable {
+            /// Request type for "Policy".
+            public typealias Input = Smurffarm_V1_PolicyRequest
+            /// Response type for "Policy".
+            public typealias Output = Smurffarm_V1_PolicyView
+            /// Descriptor for "Policy".
+            public static let descriptor = GRPCCore.MethodDescriptor(
+                service: GRPCCore.ServiceDescriptor(fullyQualifiedService: "smurffarm.v1.Control"),
+                method: "Policy",
+                type: .unary
+            )
+        }
         /// Namespace for "Keys" metadata.
         public enum Keys: Sendable {
             /// Request type for "Keys".
@@ -1027,6 +1040,7 @@ public enum Smurffarm_V1_Control: Sendable {
             Steer.descriptor,
             Recipients.descriptor,
             History.descriptor,
+            Policy.descriptor,
             Keys.descriptor,
             Challenge.descriptor,
             Statistics.descriptor
@@ -1185,6 +1199,24 @@ extension Smurffarm_V1_Control {
             request: GRPCCore.StreamingServerRequest<Smurffarm_V1_HistoryRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_HistoryList>
+
+        /// Handle the "Policy" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What another policy would do, and on demand from now on does.
+        ///
+        /// - Parameters:
+        ///   - request: A streaming request of `Smurffarm_V1_PolicyRequest` messages.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A streaming response of `Smurffarm_V1_PolicyView` messages.
+        func policy(
+            request: GRPCCore.StreamingServerRequest<Smurffarm_V1_PolicyRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_PolicyView>
 
         /// Handle the "Keys" method.
         ///
@@ -1370,6 +1402,24 @@ extension Smurffarm_V1_Control {
             request: GRPCCore.ServerRequest<Smurffarm_V1_HistoryRequest>,
             context: GRPCCore.ServerContext
         ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_HistoryList>
+
+        /// Handle the "Policy" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What another policy would do, and on demand from now on does.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_PolicyRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A response containing a single `Smurffarm_V1_PolicyView` message.
+        func policy(
+            request: GRPCCore.ServerRequest<Smurffarm_V1_PolicyRequest>,
+            context: GRPCCore.ServerContext
+        ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_PolicyView>
 
         /// Handle the "Keys" method.
         ///
@@ -1557,6 +1607,24 @@ extension Smurffarm_V1_Control {
             context: GRPCCore.ServerContext
         ) async throws -> Smurffarm_V1_HistoryList
 
+        /// Handle the "Policy" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What another policy would do, and on demand from now on does.
+        ///
+        /// - Parameters:
+        ///   - request: A `Smurffarm_V1_PolicyRequest` message.
+        ///   - context: Context providing information about the RPC.
+        /// - Throws: Any error which occurred during the processing of the request. Thrown errors
+        ///     of type `RPCError` are mapped to appropriate statuses. All other errors are converted
+        ///     to an internal error.
+        /// - Returns: A `Smurffarm_V1_PolicyView` to respond with.
+        func policy(
+            request: Smurffarm_V1_PolicyRequest,
+            context: GRPCCore.ServerContext
+        ) async throws -> Smurffarm_V1_PolicyView
+
         /// Handle the "Keys" method.
         ///
         /// - Parameters:
@@ -1709,6 +1777,17 @@ extension Smurffarm_V1_Control.StreamingServiceProtocol {
             }
         )
         router.registerHandler(
+            forMethod: Smurffarm_V1_Control.Method.Policy.descriptor,
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_PolicyRequest>(),
+            serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_PolicyView>(),
+            handler: { request, context in
+                try await self.policy(
+                    request: request,
+                    context: context
+                )
+            }
+        )
+        router.registerHandler(
             forMethod: Smurffarm_V1_Control.Method.Keys.descriptor,
             deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_KeysRequest>(),
             serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_KeysView>(),
@@ -1840,6 +1919,17 @@ extension Smurffarm_V1_Control.ServiceProtocol {
         context: GRPCCore.ServerContext
     ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_HistoryList> {
         let response = try await self.history(
+            request: GRPCCore.ServerRequest(stream: request),
+            context: context
+        )
+        return GRPCCore.StreamingServerResponse(single: response)
+    }
+
+    public func policy(
+        request: GRPCCore.StreamingServerRequest<Smurffarm_V1_PolicyRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.StreamingServerResponse<Smurffarm_V1_PolicyView> {
+        let response = try await self.policy(
             request: GRPCCore.ServerRequest(stream: request),
             context: context
         )
@@ -2005,6 +2095,19 @@ extension Smurffarm_V1_Control.SimpleServiceProtocol {
     ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_HistoryList> {
         return GRPCCore.ServerResponse<Smurffarm_V1_HistoryList>(
             message: try await self.history(
+                request: request.message,
+                context: context
+            ),
+            metadata: [:]
+        )
+    }
+
+    public func policy(
+        request: GRPCCore.ServerRequest<Smurffarm_V1_PolicyRequest>,
+        context: GRPCCore.ServerContext
+    ) async throws -> GRPCCore.ServerResponse<Smurffarm_V1_PolicyView> {
+        return GRPCCore.ServerResponse<Smurffarm_V1_PolicyView>(
+            message: try await self.policy(
                 request: request.message,
                 context: context
             ),
@@ -2234,6 +2337,29 @@ extension Smurffarm_V1_Control {
             deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_HistoryList>,
             options: GRPCCore.CallOptions,
             onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_HistoryList>) async throws -> Result
+        ) async throws -> Result where Result: Sendable
+
+        /// Call the "Policy" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What another policy would do, and on demand from now on does.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_PolicyRequest` message.
+        ///   - serializer: A serializer for `Smurffarm_V1_PolicyRequest` messages.
+        ///   - deserializer: A deserializer for `Smurffarm_V1_PolicyView` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        func policy<Result>(
+            request: GRPCCore.ClientRequest<Smurffarm_V1_PolicyRequest>,
+            serializer: some GRPCCore.MessageSerializer<Smurffarm_V1_PolicyRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_PolicyView>,
+            options: GRPCCore.CallOptions,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_PolicyView>) async throws -> Result
         ) async throws -> Result where Result: Sendable
 
         /// Call the "Keys" method.
@@ -2582,6 +2708,40 @@ extension Smurffarm_V1_Control {
             )
         }
 
+        /// Call the "Policy" method.
+        ///
+        /// > Source IDL Documentation:
+        /// >
+        /// > What another policy would do, and on demand from now on does.
+        ///
+        /// - Parameters:
+        ///   - request: A request containing a single `Smurffarm_V1_PolicyRequest` message.
+        ///   - serializer: A serializer for `Smurffarm_V1_PolicyRequest` messages.
+        ///   - deserializer: A deserializer for `Smurffarm_V1_PolicyView` messages.
+        ///   - options: Options to apply to this RPC.
+        ///   - handleResponse: A closure which handles the response and returns its result to
+        ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+        ///       already finished.
+        /// - Returns: The result of `handleResponse`.
+        public func policy<Result>(
+            request: GRPCCore.ClientRequest<Smurffarm_V1_PolicyRequest>,
+            serializer: some GRPCCore.MessageSerializer<Smurffarm_V1_PolicyRequest>,
+            deserializer: some GRPCCore.MessageDeserializer<Smurffarm_V1_PolicyView>,
+            options: GRPCCore.CallOptions = .defaults,
+            onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_PolicyView>) async throws -> Result = { response in
+                try response.message
+            }
+        ) async throws -> Result where Result: Sendable {
+            try await self.client.unary(
+                request: request,
+                descriptor: Smurffarm_V1_Control.Method.Policy.descriptor,
+                serializer: serializer,
+                deserializer: deserializer,
+                options: options,
+                onResponse: handleResponse
+            )
+        }
+
         /// Call the "Keys" method.
         ///
         /// - Parameters:
@@ -2899,6 +3059,35 @@ extension Smurffarm_V1_Control.ClientProtocol {
             request: request,
             serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_HistoryRequest>(),
             deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_HistoryList>(),
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Policy" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What another policy would do, and on demand from now on does.
+    ///
+    /// - Parameters:
+    ///   - request: A request containing a single `Smurffarm_V1_PolicyRequest` message.
+    ///   - options: Options to apply to this RPC.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func policy<Result>(
+        request: GRPCCore.ClientRequest<Smurffarm_V1_PolicyRequest>,
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_PolicyView>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        try await self.policy(
+            request: request,
+            serializer: GRPCProtobuf.ProtobufSerializer<Smurffarm_V1_PolicyRequest>(),
+            deserializer: GRPCProtobuf.ProtobufDeserializer<Smurffarm_V1_PolicyView>(),
             options: options,
             onResponse: handleResponse
         )
@@ -3241,6 +3430,39 @@ extension Smurffarm_V1_Control.ClientProtocol {
             metadata: metadata
         )
         return try await self.history(
+            request: request,
+            options: options,
+            onResponse: handleResponse
+        )
+    }
+
+    /// Call the "Policy" method.
+    ///
+    /// > Source IDL Documentation:
+    /// >
+    /// > What another policy would do, and on demand from now on does.
+    ///
+    /// - Parameters:
+    ///   - message: request message to send.
+    ///   - metadata: Additional metadata to send, defaults to empty.
+    ///   - options: Options to apply to this RPC, defaults to `.defaults`.
+    ///   - handleResponse: A closure which handles the response and returns its result to
+    ///       the caller. Returning from the closure will cancel the RPC if it hasn't
+    ///       already finished.
+    /// - Returns: The result of `handleResponse`.
+    public func policy<Result>(
+        _ message: Smurffarm_V1_PolicyRequest,
+        metadata: GRPCCore.Metadata = [:],
+        options: GRPCCore.CallOptions = .defaults,
+        onResponse handleResponse: @Sendable @escaping (GRPCCore.ClientResponse<Smurffarm_V1_PolicyView>) async throws -> Result = { response in
+            try response.message
+        }
+    ) async throws -> Result where Result: Sendable {
+        let request = GRPCCore.ClientRequest<Smurffarm_V1_PolicyRequest>(
+            message: message,
+            metadata: metadata
+        )
+        return try await self.policy(
             request: request,
             options: options,
             onResponse: handleResponse

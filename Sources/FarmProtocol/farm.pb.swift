@@ -735,51 +735,77 @@ public nonisolated struct Smurffarm_V1_BoardRequest: Sendable {
   public init() {}
 }
 
-public nonisolated struct Smurffarm_V1_BoardView: Sendable {
+public nonisolated struct Smurffarm_V1_BoardView: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  public var zone: String = String()
+  public var zone: String {
+    get {_storage._zone}
+    set {_uniqueStorage()._zone = newValue}
+  }
 
-  public var serial: UInt32 = 0
+  public var serial: UInt32 {
+    get {_storage._serial}
+    set {_uniqueStorage()._serial = newValue}
+  }
 
-  public var version: UInt64 = 0
+  public var version: UInt64 {
+    get {_storage._version}
+    set {_uniqueStorage()._version = newValue}
+  }
 
-  public var roles: [Smurffarm_V1_RoleLine] = []
+  public var roles: [Smurffarm_V1_RoleLine] {
+    get {_storage._roles}
+    set {_uniqueStorage()._roles = newValue}
+  }
 
-  public var smurfs: [Smurffarm_V1_SmurfLine] = []
+  public var smurfs: [Smurffarm_V1_SmurfLine] {
+    get {_storage._smurfs}
+    set {_uniqueStorage()._smurfs = newValue}
+  }
 
-  public var signals: [Smurffarm_V1_SignalLine] = []
+  public var signals: [Smurffarm_V1_SignalLine] {
+    get {_storage._signals}
+    set {_uniqueStorage()._signals = newValue}
+  }
 
   /// frozen, panic, why nothing moves
-  public var notes: [String] = []
+  public var notes: [String] {
+    get {_storage._notes}
+    set {_uniqueStorage()._notes = newValue}
+  }
 
   public var dns: Smurffarm_V1_DNSCounters {
-    get {_dns ?? Smurffarm_V1_DNSCounters()}
-    set {_dns = newValue}
+    get {_storage._dns ?? Smurffarm_V1_DNSCounters()}
+    set {_uniqueStorage()._dns = newValue}
   }
   /// Returns true if `dns` has been explicitly set.
-  public var hasDns: Bool {self._dns != nil}
+  public var hasDns: Bool {_storage._dns != nil}
   /// Clears the value of `dns`. Subsequent reads from it will return its default value.
-  public mutating func clearDns() {self._dns = nil}
+  public mutating func clearDns() {_uniqueStorage()._dns = nil}
+
+  /// of the policy; empty = none holds
+  public var phase: String {
+    get {_storage._phase}
+    set {_uniqueStorage()._phase = newValue}
+  }
 
   /// absent for a node that is alone
   public var cluster: Smurffarm_V1_ClusterView {
-    get {_cluster ?? Smurffarm_V1_ClusterView()}
-    set {_cluster = newValue}
+    get {_storage._cluster ?? Smurffarm_V1_ClusterView()}
+    set {_uniqueStorage()._cluster = newValue}
   }
   /// Returns true if `cluster` has been explicitly set.
-  public var hasCluster: Bool {self._cluster != nil}
+  public var hasCluster: Bool {_storage._cluster != nil}
   /// Clears the value of `cluster`. Subsequent reads from it will return its default value.
-  public mutating func clearCluster() {self._cluster = nil}
+  public mutating func clearCluster() {_uniqueStorage()._cluster = nil}
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
-  fileprivate var _dns: Smurffarm_V1_DNSCounters? = nil
-  fileprivate var _cluster: Smurffarm_V1_ClusterView? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// The control nodes of a farm that is kept in etcd, as one of them sees it.
@@ -942,6 +968,123 @@ public nonisolated struct Smurffarm_V1_DNSCounters: Sendable {
   public init() {}
 }
 
+public nonisolated struct Smurffarm_V1_PolicyRequest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// of the policy file
+  public var text: Data = Data()
+
+  /// else only look ahead
+  public var apply: Bool = false
+
+  /// apply although names would become empty
+  public var force: Bool = false
+
+  /// who asks, for the log
+  public var `operator`: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Smurffarm_V1_PolicyView: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// text of the policy that is followed
+  public var current: Data = Data()
+
+  /// of its file, on the control node
+  public var path: String = String()
+
+  public var changes: [Smurffarm_V1_PolicyChange] = []
+
+  /// the first ones
+  public var moves: [Smurffarm_V1_PolicyMove] = []
+
+  /// all of them
+  public var moveCount: UInt32 = 0
+
+  /// the farm comes to rest within an hour
+  public var atRest: Bool = false
+
+  public var roles: [Smurffarm_V1_RoleOutlook] = []
+
+  /// names that have members and would have none, and why
+  public var emptied: [String] = []
+
+  public var applied: Bool = false
+
+  /// control nodes of the same farm, which read policy files of their own
+  public var others: [String] = []
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Smurffarm_V1_PolicyChange: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// "roles.web.max"
+  public var key: String = String()
+
+  public var old: String = String()
+
+  public var new: String = String()
+
+  /// in one line
+  public var text: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Smurffarm_V1_PolicyMove: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// from now
+  public var second: UInt32 = 0
+
+  public var smurf: String = String()
+
+  public var from: String = String()
+
+  public var to: String = String()
+
+  public var why: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct Smurffarm_V1_RoleOutlook: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var role: String = String()
+
+  /// members that serve
+  public var now: UInt32 = 0
+
+  public var then: UInt32 = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
 public nonisolated struct Smurffarm_V1_ExplainRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -968,6 +1111,9 @@ public nonisolated struct Smurffarm_V1_ExplainView: Sendable {
 
   /// alarms, and why nothing moves
   public var notes: [String] = []
+
+  /// of the policy; empty = none holds
+  public var phase: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2818,73 +2964,132 @@ nonisolated extension Smurffarm_V1_BoardRequest: SwiftProtobuf.Message, SwiftPro
 
 nonisolated extension Smurffarm_V1_BoardView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".BoardView"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}serial\0\u{1}version\0\u{1}roles\0\u{1}smurfs\0\u{1}signals\0\u{1}notes\0\u{1}dns\0\u{1}cluster\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}serial\0\u{1}version\0\u{1}roles\0\u{1}smurfs\0\u{1}signals\0\u{1}notes\0\u{1}dns\0\u{1}cluster\0\u{1}phase\0")
+
+  fileprivate class _StorageClass {
+    var _zone: String = String()
+    var _serial: UInt32 = 0
+    var _version: UInt64 = 0
+    var _roles: [Smurffarm_V1_RoleLine] = []
+    var _smurfs: [Smurffarm_V1_SmurfLine] = []
+    var _signals: [Smurffarm_V1_SignalLine] = []
+    var _notes: [String] = []
+    var _dns: Smurffarm_V1_DNSCounters? = nil
+    var _phase: String = String()
+    var _cluster: Smurffarm_V1_ClusterView? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _zone = source._zone
+      _serial = source._serial
+      _version = source._version
+      _roles = source._roles
+      _smurfs = source._smurfs
+      _signals = source._signals
+      _notes = source._notes
+      _dns = source._dns
+      _phase = source._phase
+      _cluster = source._cluster
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.zone) }()
-      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.serial) }()
-      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.version) }()
-      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.roles) }()
-      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.smurfs) }()
-      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.signals) }()
-      case 7: try { try decoder.decodeRepeatedStringField(value: &self.notes) }()
-      case 8: try { try decoder.decodeSingularMessageField(value: &self._dns) }()
-      case 9: try { try decoder.decodeSingularMessageField(value: &self._cluster) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._zone) }()
+        case 2: try { try decoder.decodeSingularUInt32Field(value: &_storage._serial) }()
+        case 3: try { try decoder.decodeSingularUInt64Field(value: &_storage._version) }()
+        case 4: try { try decoder.decodeRepeatedMessageField(value: &_storage._roles) }()
+        case 5: try { try decoder.decodeRepeatedMessageField(value: &_storage._smurfs) }()
+        case 6: try { try decoder.decodeRepeatedMessageField(value: &_storage._signals) }()
+        case 7: try { try decoder.decodeRepeatedStringField(value: &_storage._notes) }()
+        case 8: try { try decoder.decodeSingularMessageField(value: &_storage._dns) }()
+        case 9: try { try decoder.decodeSingularMessageField(value: &_storage._cluster) }()
+        case 10: try { try decoder.decodeSingularStringField(value: &_storage._phase) }()
+        default: break
+        }
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.zone.isEmpty {
-      try visitor.visitSingularStringField(value: self.zone, fieldNumber: 1)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._zone.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._zone, fieldNumber: 1)
+      }
+      if _storage._serial != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._serial, fieldNumber: 2)
+      }
+      if _storage._version != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._version, fieldNumber: 3)
+      }
+      if !_storage._roles.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._roles, fieldNumber: 4)
+      }
+      if !_storage._smurfs.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._smurfs, fieldNumber: 5)
+      }
+      if !_storage._signals.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._signals, fieldNumber: 6)
+      }
+      if !_storage._notes.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._notes, fieldNumber: 7)
+      }
+      try { if let v = _storage._dns {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      } }()
+      try { if let v = _storage._cluster {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+      } }()
+      if !_storage._phase.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._phase, fieldNumber: 10)
+      }
     }
-    if self.serial != 0 {
-      try visitor.visitSingularUInt32Field(value: self.serial, fieldNumber: 2)
-    }
-    if self.version != 0 {
-      try visitor.visitSingularUInt64Field(value: self.version, fieldNumber: 3)
-    }
-    if !self.roles.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.roles, fieldNumber: 4)
-    }
-    if !self.smurfs.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.smurfs, fieldNumber: 5)
-    }
-    if !self.signals.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.signals, fieldNumber: 6)
-    }
-    if !self.notes.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.notes, fieldNumber: 7)
-    }
-    try { if let v = self._dns {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
-    } }()
-    try { if let v = self._cluster {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Smurffarm_V1_BoardView, rhs: Smurffarm_V1_BoardView) -> Bool {
-    if lhs.zone != rhs.zone {return false}
-    if lhs.serial != rhs.serial {return false}
-    if lhs.version != rhs.version {return false}
-    if lhs.roles != rhs.roles {return false}
-    if lhs.smurfs != rhs.smurfs {return false}
-    if lhs.signals != rhs.signals {return false}
-    if lhs.notes != rhs.notes {return false}
-    if lhs._dns != rhs._dns {return false}
-    if lhs._cluster != rhs._cluster {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._zone != rhs_storage._zone {return false}
+        if _storage._serial != rhs_storage._serial {return false}
+        if _storage._version != rhs_storage._version {return false}
+        if _storage._roles != rhs_storage._roles {return false}
+        if _storage._smurfs != rhs_storage._smurfs {return false}
+        if _storage._signals != rhs_storage._signals {return false}
+        if _storage._notes != rhs_storage._notes {return false}
+        if _storage._dns != rhs_storage._dns {return false}
+        if _storage._phase != rhs_storage._phase {return false}
+        if _storage._cluster != rhs_storage._cluster {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3255,6 +3460,261 @@ nonisolated extension Smurffarm_V1_DNSCounters: SwiftProtobuf.Message, SwiftProt
   }
 }
 
+nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".PolicyRequest"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}text\0\u{1}apply\0\u{1}force\0\u{1}operator\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.text) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.apply) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.force) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.`operator`) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.text.isEmpty {
+      try visitor.visitSingularBytesField(value: self.text, fieldNumber: 1)
+    }
+    if self.apply != false {
+      try visitor.visitSingularBoolField(value: self.apply, fieldNumber: 2)
+    }
+    if self.force != false {
+      try visitor.visitSingularBoolField(value: self.force, fieldNumber: 3)
+    }
+    if !self.`operator`.isEmpty {
+      try visitor.visitSingularStringField(value: self.`operator`, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_PolicyRequest, rhs: Smurffarm_V1_PolicyRequest) -> Bool {
+    if lhs.text != rhs.text {return false}
+    if lhs.apply != rhs.apply {return false}
+    if lhs.force != rhs.force {return false}
+    if lhs.`operator` != rhs.`operator` {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_PolicyView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".PolicyView"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}current\0\u{1}path\0\u{1}changes\0\u{1}moves\0\u{3}move_count\0\u{3}at_rest\0\u{1}roles\0\u{1}emptied\0\u{1}applied\0\u{1}others\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.current) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.path) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.changes) }()
+      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.moves) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.moveCount) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.atRest) }()
+      case 7: try { try decoder.decodeRepeatedMessageField(value: &self.roles) }()
+      case 8: try { try decoder.decodeRepeatedStringField(value: &self.emptied) }()
+      case 9: try { try decoder.decodeSingularBoolField(value: &self.applied) }()
+      case 10: try { try decoder.decodeRepeatedStringField(value: &self.others) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.current.isEmpty {
+      try visitor.visitSingularBytesField(value: self.current, fieldNumber: 1)
+    }
+    if !self.path.isEmpty {
+      try visitor.visitSingularStringField(value: self.path, fieldNumber: 2)
+    }
+    if !self.changes.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.changes, fieldNumber: 3)
+    }
+    if !self.moves.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.moves, fieldNumber: 4)
+    }
+    if self.moveCount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.moveCount, fieldNumber: 5)
+    }
+    if self.atRest != false {
+      try visitor.visitSingularBoolField(value: self.atRest, fieldNumber: 6)
+    }
+    if !self.roles.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.roles, fieldNumber: 7)
+    }
+    if !self.emptied.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.emptied, fieldNumber: 8)
+    }
+    if self.applied != false {
+      try visitor.visitSingularBoolField(value: self.applied, fieldNumber: 9)
+    }
+    if !self.others.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.others, fieldNumber: 10)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_PolicyView, rhs: Smurffarm_V1_PolicyView) -> Bool {
+    if lhs.current != rhs.current {return false}
+    if lhs.path != rhs.path {return false}
+    if lhs.changes != rhs.changes {return false}
+    if lhs.moves != rhs.moves {return false}
+    if lhs.moveCount != rhs.moveCount {return false}
+    if lhs.atRest != rhs.atRest {return false}
+    if lhs.roles != rhs.roles {return false}
+    if lhs.emptied != rhs.emptied {return false}
+    if lhs.applied != rhs.applied {return false}
+    if lhs.others != rhs.others {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_PolicyChange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".PolicyChange"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{1}old\0\u{1}new\0\u{1}text\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.key) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.old) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.new) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.text) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.key.isEmpty {
+      try visitor.visitSingularStringField(value: self.key, fieldNumber: 1)
+    }
+    if !self.old.isEmpty {
+      try visitor.visitSingularStringField(value: self.old, fieldNumber: 2)
+    }
+    if !self.new.isEmpty {
+      try visitor.visitSingularStringField(value: self.new, fieldNumber: 3)
+    }
+    if !self.text.isEmpty {
+      try visitor.visitSingularStringField(value: self.text, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_PolicyChange, rhs: Smurffarm_V1_PolicyChange) -> Bool {
+    if lhs.key != rhs.key {return false}
+    if lhs.old != rhs.old {return false}
+    if lhs.new != rhs.new {return false}
+    if lhs.text != rhs.text {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_PolicyMove: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".PolicyMove"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}second\0\u{1}smurf\0\u{1}from\0\u{1}to\0\u{1}why\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.second) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.smurf) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.from) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.to) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.why) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.second != 0 {
+      try visitor.visitSingularUInt32Field(value: self.second, fieldNumber: 1)
+    }
+    if !self.smurf.isEmpty {
+      try visitor.visitSingularStringField(value: self.smurf, fieldNumber: 2)
+    }
+    if !self.from.isEmpty {
+      try visitor.visitSingularStringField(value: self.from, fieldNumber: 3)
+    }
+    if !self.to.isEmpty {
+      try visitor.visitSingularStringField(value: self.to, fieldNumber: 4)
+    }
+    if !self.why.isEmpty {
+      try visitor.visitSingularStringField(value: self.why, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_PolicyMove, rhs: Smurffarm_V1_PolicyMove) -> Bool {
+    if lhs.second != rhs.second {return false}
+    if lhs.smurf != rhs.smurf {return false}
+    if lhs.from != rhs.from {return false}
+    if lhs.to != rhs.to {return false}
+    if lhs.why != rhs.why {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_RoleOutlook: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".RoleOutlook"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}role\0\u{1}now\0\u{1}then\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.role) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.now) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.then) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.role.isEmpty {
+      try visitor.visitSingularStringField(value: self.role, fieldNumber: 1)
+    }
+    if self.now != 0 {
+      try visitor.visitSingularUInt32Field(value: self.now, fieldNumber: 2)
+    }
+    if self.then != 0 {
+      try visitor.visitSingularUInt32Field(value: self.then, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_RoleOutlook, rhs: Smurffarm_V1_RoleOutlook) -> Bool {
+    if lhs.role != rhs.role {return false}
+    if lhs.now != rhs.now {return false}
+    if lhs.then != rhs.then {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension Smurffarm_V1_ExplainRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ExplainRequest"
   public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}subject\0")
@@ -3287,7 +3747,7 @@ nonisolated extension Smurffarm_V1_ExplainRequest: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension Smurffarm_V1_ExplainView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ExplainView"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}roles\0\u{1}smurfs\0\u{1}notes\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}zone\0\u{1}roles\0\u{1}smurfs\0\u{1}notes\0\u{1}phase\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3299,6 +3759,7 @@ nonisolated extension Smurffarm_V1_ExplainView: SwiftProtobuf.Message, SwiftProt
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.roles) }()
       case 3: try { try decoder.decodeRepeatedMessageField(value: &self.smurfs) }()
       case 4: try { try decoder.decodeRepeatedStringField(value: &self.notes) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.phase) }()
       default: break
       }
     }
@@ -3317,6 +3778,9 @@ nonisolated extension Smurffarm_V1_ExplainView: SwiftProtobuf.Message, SwiftProt
     if !self.notes.isEmpty {
       try visitor.visitRepeatedStringField(value: self.notes, fieldNumber: 4)
     }
+    if !self.phase.isEmpty {
+      try visitor.visitSingularStringField(value: self.phase, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3325,6 +3789,7 @@ nonisolated extension Smurffarm_V1_ExplainView: SwiftProtobuf.Message, SwiftProt
     if lhs.roles != rhs.roles {return false}
     if lhs.smurfs != rhs.smurfs {return false}
     if lhs.notes != rhs.notes {return false}
+    if lhs.phase != rhs.phase {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -51,6 +51,39 @@ import Testing
         return statistic < freedom * base * base * base
     }
 
+    /// A new member is in one, two or three of four answers; the others are in all; transfers have everybody.
+    @Test(arguments: [0, 2], [1, 2, 3])
+    func newMembersAreInSomeAnswers(limit: Int, quarters: Int) throws {
+        for (kind, type) in SubsetTests.kinds {
+            var membership = try membership(4, kind, limit: limit)
+            let new = try #require(SmurfID("s2"))
+            let full = try image(membership)
+            membership.records[0].ramping = [new: quarters]
+            let image = try image(membership)
+            var random = SeededGenerator(
+                seed: UInt64(limit * 1000 + quarters * 10_000) + UInt64(type.rawValue))
+            var counts: [[UInt8]: Int] = [:]
+            let asked = 8_000
+            for _ in 0..<asked {
+                for record in try answer(image, type, random.next()).answers {
+                    counts[record.data, default: 0] += 1
+                }
+            }
+            let shares = counts.values.map { Double($0) / Double(asked) }.sorted()
+            #expect(shares.count == 4)
+            if limit == 0 {
+                #expect(abs(shares[0] - Double(quarters) / 4) < 0.03, "\(shares)")
+                #expect(shares.dropFirst().allSatisfy { $0 == 1 }, "\(shares)")
+            } else {
+                // Of two places in each answer, fewer than its even half.
+                #expect(shares[0] < 0.12 * Double(quarters) + 0.1, "\(shares)")
+                #expect(abs(shares.reduce(0, +) - 2) < 1e-9)
+            }
+            let whole = try answer(full, type, 1).answers.count
+            #expect(whole == (limit == 0 ? 4 : limit))
+        }
+    }
+
     /// One test in a hundred fails by chance at this level: it may be taken again, once.
     @Test(arguments: [0, 1, 2, 3, 7, 12])
     func everyMemberComesFirstAsOften(limit: Int) throws {

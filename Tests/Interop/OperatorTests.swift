@@ -88,4 +88,72 @@ import Testing
         #expect(nothing.errors.contains("no role and no smurf 'wbe'; roles are smtp-out, web"))
         await running.stop()
     }
+
+    /// A phase that is always on is followed in DNS, and said on the board; SIGHUP takes another up.
+    @Test(.timeLimit(.minutes(3)))
+    func phasesAreFollowedInDNS() async throws {
+        let phase = "phases: [{name: calm, roles: {web: {min: 1}}, idle: smtp-out}]\n"
+        let node = try ControlNodeFixture(policy: ControlNodeFixture.policy + phase)
+        let running = try Daemon("serve", node.arguments(), directory: node.directory)
+        try await running.ready {
+            let web = try await node.members("web")
+            let out = try await node.members("smtp-out")
+            return web.count == 1 && out.count == 2
+        }
+        let explained = try await node.smurf("explain")
+        #expect(explained.output.hasPrefix("phase calm\n"), "\(explained.output)")
+        #expect(explained.output.contains("the limit of phase 'calm'"), "\(explained.output)")
+        #expect(try await node.smurf("roles").output.contains("   phase calm\n"))
+        try node.directory.write("policy.yml", ControlNodeFixture.policy)
+        running.signal(SIGHUP)
+        try await eventually("the policy without phases") {
+            let web = try await node.members("web")
+            let out = try await node.members("smtp-out")
+            return web.count == 2 && out.count == 1
+        }
+        await running.stop()
+    }
+
+    /// Examples/policies/one-box.yml: one machine, three roles, all of them answered.
+    @Test(.timeLimit(.minutes(3)))
+    func oneBoxIsAnsweredForEveryRole() async throws {
+        let policy = try String(
+            contentsOfFile: Product.root + "/Examples/policies/one-box.yml", encoding: .utf8)
+        let node = try ControlNodeFixture(
+            policy: policy + "defaults: {warm: 0s}\nmovement: {gap: 0s}\n")
+        let running = try Daemon("serve", node.arguments(), directory: node.directory)
+        try await running.ready {
+            for role in ["smtp-out", "smtp-in", "web"] {
+                guard try await node.members(role) == ["127.0.1.1"] else { return false }
+            }
+            return true
+        }
+        let board = try await node.smurf("roles")
+        #expect(board.output.contains("! colocated: nobody is free for "), "\(board.output)")
+        await running.stop()
+    }
+
+    /// A number that a program prints, from its file to the answers.
+    @Test(.timeLimit(.minutes(3)))
+    func aProgramsNumberIsFollowedInDNS() async throws {
+        let directory = try TemporaryDirectory()
+        let number = try directory.write("load", "1\n")
+        let policy = ControlNodeFixture.policy.replacing(
+            "web: {names: {web: A}, min: 2}",
+            with: "web: {names: {web: A}, min: 1, capacity: 1/s, utilisation: 100%, "
+                + "demand: {arrival: load}}")
+        let node = try ControlNodeFixture(
+            policy: policy + "signals: {load: {command: [/bin/cat, \(number)], every: 200ms}}\n")
+        let running = try await node.start(web: 1)
+        try directory.write("load", "2\n")
+        try await eventually("two members") { try await node.members("web").count == 2 }
+        try directory.write("load", "many\n")
+        try await eventually("the trouble on the board") {
+            let board = try await node.smurf("roles")
+            return board.output.contains("! signal load cannot be read: 'many' is no number")
+        }
+        // Missing is not zero.
+        #expect(try await node.members("web").count == 2)
+        await running.stop()
+    }
 }

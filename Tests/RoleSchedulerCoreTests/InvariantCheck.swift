@@ -1,5 +1,6 @@
 import Farm
-import RoleSchedulerCore
+
+@testable import RoleSchedulerCore
 
 /// Looks at one step of a farm and names the invariants it breaks.
 struct InvariantCheck {
@@ -7,7 +8,10 @@ struct InvariantCheck {
     let before: FarmState
     let plan: Plan
 
-    private var policy: Policy { simulation.policy }
+    /// With the changes of the phase that held.
+    var policy: Policy {
+        simulation.policy.during(simulation.policy.phase(plan.phase))
+    }
     private var view: PlanView {
         PlanView(policy: policy, state: before, health: simulation.health, now: simulation.now)
     }
@@ -15,6 +19,7 @@ struct InvariantCheck {
     func broken() -> [String] {
         movesAreFew() + targetsAreLawful() + transitionsAreLegal() + drainsAreFull()
             + dwellIsKept() + floorsAreKept() + capabilitiesAreKept() + cordonsAreKept()
+            + targetsAreExplained() + delaysAreExplained() + auditIsWhole()
     }
 
     /// Moves of the scheduler's own will: not recoveries, deaths or operators' words.
@@ -61,8 +66,13 @@ struct InvariantCheck {
                 broken.append("I8: target \(line.target) of \(line.role) is over \(ceiling)")
             }
         }
+        // I9: what targets do not take stays idle, and while a role has too little nothing does.
         let sum = plan.explanation.reduce(0) { $0 + $1.target }
-        if sum > plan.state.smurfs.count { broken.append("I9: targets add up to \(sum)") }
+        let usable = usable
+        if sum > usable { broken.append("I9: targets add up to \(sum), usable are \(usable)") }
+        if sum < usable, plan.explanation.contains(where: { $0.bound == .share }) {
+            broken.append("I9: \(usable - sum) are idle, and a role has too few")
+        }
         return broken
     }
 

@@ -7,14 +7,14 @@ import Testing
 /// The law's invariants, each by its name, on random farms with failures, noise and operators.
 @Suite struct InvariantTests {
     private static let farms =
-        ProcessInfo.processInfo.environment["SMURF_SOAK"] == nil ? 200 : 5_000
+        ProcessInfo.processInfo.environment["SMURF_SOAK"] == nil ? 500 : 5_000
 
     @Test func holdOnRandomFarms() {
         var random = SeededGenerator(seed: SeededGenerator.announcedSeed("invariants"))
         for farm in 0..<InvariantTests.farms {
             var simulation = InvariantTests.randomFarm(&random)
             var published: Membership?
-            for tick in 0..<150 {
+            for tick in 0..<200 {
                 InvariantTests.disturb(&simulation, &random)
                 let before = simulation.state
                 let plan = simulation.tick(
@@ -120,6 +120,15 @@ import Testing
                 minDwell: .seconds(Int.random(in: 0...30, using: &random)),
                 upWindow: .seconds(Int.random(in: 0...10, using: &random)),
                 downWindow: .seconds(Int.random(in: 0...40, using: &random))))
+        for index in policy.roles.indices where Int.random(in: 0..<4, using: &random) == 0 {
+            policy.roles[index].canary = .seconds(Int.random(in: 1...40, using: &random))
+            policy.roles[index].slowStart = .seconds(Int.random(in: 1...40, using: &random))
+        }
+        policy.colocates = Bool.random(using: &random)
+        policy.onSignalLoss = SignalLoss(
+            mode: Bool.random(using: &random) ? .hold : .fallback,
+            after: .seconds(Int.random(in: 0...60, using: &random)), fallback: [roles[0].role: 2])
+        policy.phases = randomPhases(roles, &random)
         policy.members = (1...count).compactMap { index in
             guard index % 3 == 0, let id = SmurfID("s\(index < 10 ? "0" : "")\(index)") else {
                 return nil
@@ -129,6 +138,27 @@ import Testing
                 ? MemberPolicy(id: id, pin: role) : MemberPolicy(id: id, not: [role])
         }
         return FarmSimulation(policy: policy, smurfs: count)
+    }
+
+    private static func randomPhases(
+        _ roles: [RolePolicy], _ random: inout SeededGenerator
+    ) -> [Phase] {
+        (0..<Int.random(in: 0...2, using: &random)).map { index in
+            let limit = Double.random(in: 5...60, using: &random)
+            let rule = roles[Int.random(in: 0..<roles.count, using: &random)]
+            let floor = Int.random(in: 0...3, using: &random)
+            return Phase(
+                name: "p\(index)",
+                latch: Phase.Latch(
+                    when: [.init(signal: "a", .above, limit)],
+                    until: [.init(signal: "a", .below, limit / 2)],
+                    leaving: .seconds(Int.random(in: 0...20, using: &random))),
+                changes: [
+                    rule.role: RoleChanges(
+                        min: floor, max: floor + Int.random(in: 0...3, using: &random))
+                ],
+                idle: Bool.random(using: &random) ? roles[0].role : nil)
+        }
     }
 
     static func disturb(_ farm: inout FarmSimulation, _ random: inout SeededGenerator) {

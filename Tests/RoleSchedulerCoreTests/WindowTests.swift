@@ -20,6 +20,16 @@ import Testing
         for role in [Roles.out, Roles.in, Roles.web] { #expect(farm.serving(role) == 1) }
     }
 
+    /// Found by aSecondPlanAtTheSameMomentChoosesNothing: a number that was looked at twice outvoted the others.
+    @Test func aNumberThatIsLookedAtTwiceCountsOnce() {
+        var farm = FarmSimulation(policy: Roles.seedFarm, smurfs: 12)
+        let quiet = ["outbound.backlog": 0.0, "bounces.arrival": 0, "unsubscribes.arrival": 0]
+        farm.run(seconds: 60, quiet)
+        farm.demand.note("bounces.arrival", 9, at: farm.now)
+        for _ in 0..<50 { farm.tick(.zero) }
+        #expect(farm.state.setpoints[Roles.in] == 1)
+    }
+
     private func plan(_ farm: inout FarmSimulation, _ step: Duration, _ signals: [String: Double]) {
         for (name, value) in signals { farm.demand.note(name, value, at: farm.now) }
         farm.tick(step)

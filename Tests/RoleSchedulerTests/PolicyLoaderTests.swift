@@ -69,6 +69,90 @@ import Testing
                 + "  - {id: a2, addresses: [\"::2\", 10.0.0.1]}", "6:33",
             "the address of member 'a1' too (line 5)"
         ),
+        (
+            "roles: {web: {min: 1}}\nphases: [{name: a, when: {x: '> 2/s'}, until: {x: '< 3/s'}}]",
+            "4:40", "not on the other side of 'when' (x > 2 needs an end < 2): the phase would flap"
+        ),
+        (
+            "roles: {web: {min: 1}}\nphases: [{name: a, when: {x: '> 2/s'}, until: {x: '> 1/s'}}]",
+            "4:40", "would flap"
+        ),
+        (
+            "roles: {web: {min: 1}}\nphases: [{name: a, when: {x: '> 2'}}]", "4:20",
+            "'until' is missing: say what ends the phase"
+        ),
+        (
+            "roles: {web: {min: 1}}\nphases: [{name: a, until: {x: '> 2'}}]", "4:20",
+            "without 'when'"
+        ),
+        (
+            "roles: {web: {min: 1}}\nphases: [{name: a, when: {x: 5}, until: {x: '< 2'}}]", "4:30",
+            "'5' is no condition; write \"> 50000\""
+        ),
+        (
+            "roles: {web: {min: 1}}\nphases: [{name: a, when: {x: > 5}}]", "4:30",
+            "quote what begins"
+        ),
+        (
+            "roles: {web: {min: 1}}\nphases:\n  - name: a\n    when:\n      x: > 5", "7:12",
+            "quote what"
+        ),
+        ("roles: {web: {names: {@: A}}}", "3:23", "quote the key: \"@\""),
+        (
+            "roles: {web: {min: 1}}\nphases: [{when: {x: '> 5'}, until: {x: '< 3'}}]", "4:10",
+            "a 'name'"
+        ),
+        (
+            "roles: {web: {min: 1}}\nphases: [{name: a}, {name: a}]", "4:22",
+            "there twice (first on line 4)"
+        ),
+        (
+            "roles: {web: {min: 1}}\nphases: [{name: a, roles: {wbe: {max: 1}}}]", "4:28",
+            "'wbe' is no role of this policy; did you mean 'web'?"
+        ),
+        (
+            "roles: {web: {min: 3}}\nphases: [{name: a, roles: {web: {max: 2}}}]", "4:28",
+            "min (3) is greater than max (2); the role itself says min 3"
+        ),
+        (
+            "roles: {web: {min: 3}}\nphases: [{name: a, roles: {web: {names: {a: A}}}}]", "4:34",
+            "unknown key 'names' in role 'web' of the phase"
+        ),
+        (
+            "roles: {web: {min: 1}}\nphases: [{name: a, daily: {from: 22:00, to: '06:00'}}]",
+            "4:34",
+            "22:00 unquoted is the number 1320 to YAML: write \"22:00\""
+        ),
+        (
+            "roles: {web: {min: 1}}\nphases: [{name: a, daily: {from: '25:00', to: '06:00'}}]",
+            "4:34",
+            "no time of day"
+        ),
+        (
+            "roles: {web: {min: 1}}\nphases: [{name: a, daily: {from: '05:00'}}]", "4:20",
+            "needs 'to'"
+        ),
+        ("roles: {web: {min: 1}}\nphases: [{name: a, idle: wbe}]", "4:26", "'wbe' is no role"),
+        ("roles: {web: {min: 1}}\nsignals: {a: {every: 5s}}", "4:11", "by one of 'prometheus'"),
+        (
+            "roles: {web: {min: 1}}\nsignals: {a: {command: [true]}}", "4:15",
+            "a program's full path"
+        ),
+        (
+            "roles: {web: {min: 1}}\nsignals: {a: {prometheus: 'https://x', query: y}}", "4:27",
+            "no address of a Prometheus server"
+        ),
+        (
+            "roles: {web: {min: 1}}\nsignals: {a: {prometheus: 'http://x'}}", "4:15",
+            "'query' is missing"
+        ),
+        (
+            "roles: {web: {min: 1}}\nsignals: {bounces.arrival: {command: [/x]}}", "4:11",
+            "measured by the farm itself"
+        ),
+        ("roles: {web: {min:1}}", "3:15", "unknown key 'min:1' in role 'web'; write a blank after"),
+        ("roles: {web: {capacity: 1e3/s}}", "3:25", "'1e3/s' is no rate"),
+        ("roles: {web: {warm: 0x10s}}", "3:21", "'0x10s' is no duration"),
         ("roles: {web: {min: 1}}\nmembers: [{id: s1, address: 0.0.0.0}]", "4:29", "unspecified"),
         ("roles: {web: {min: 1}}\nmembers: [{id: s1, address: '::'}]", "4:29", "unspecified"),
         ("roles: {web: {min: 1}}\nmembers: [{id: s1, address: 224.0.0.1}]", "4:29", "multicast"),
@@ -122,10 +206,67 @@ import Testing
         #expect(policy.bounceDomain == "bounce.smurf.example.test")
     }
 
-    @Test(arguments: ["one-box", "seed-farm", "postfix-relays"])
-    func loadsTheExamples(_ name: String) throws {
-        let loaded = try loadPolicy(path: Product.root + "/Examples/policies/\(name).yml")
-        #expect(loaded.warnings.isEmpty)
+    /// Paths of all policies that people are given to start from.
+    static let examples: [String] = {
+        let directory = Product.root + "/Examples/policies"
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        return names.filter { $0.hasSuffix(".yml") }.sorted().map { "\(directory)/\($0)" }
+    }()
+
+    @Test func loadsTheExamples() throws {
+        #expect(PolicyLoaderTests.examples.count >= 6)
+        for path in PolicyLoaderTests.examples {
+            #expect(try loadPolicy(path: path).warnings.isEmpty, "\(path)")
+        }
+    }
+
+    /// What is not wrong but will surprise.
+    @Test(arguments: [
+        (
+            "phases: [{name: a}, {name: b}]", "4:22",
+            "phase 'b' can never be reached: phase 'a' before it has neither"
+        ),
+        (
+            "phases: [{name: a, when: {bounce.arrival: '> 2'}, until: {bounces.arrival: '< 1'}}]",
+            "4:10", "nothing measures 'bounce.arrival'; did you mean 'bounces.arrival'?"
+        ),
+    ])
+    func warnsOfWhatWillSurprise(_ body: String, _ place: String, _ part: String) throws {
+        let text = PolicyLoaderTests.head + "roles: {web: {min: 1}}\n" + body
+        let warnings = try parsePolicy(text, file: "farm.yml").warnings.map(\.description)
+        #expect(
+            warnings.contains { $0.contains("farm.yml:\(place): warning: ") && $0.contains(part) },
+            "\(warnings)")
+    }
+
+    @Test func phasesAreRead() throws {
+        let text =
+            PolicyLoaderTests.head + """
+                roles: {web: {min: 1, max: 4}, bulk: {}}
+                phases:
+                  - name: bulge
+                    when: {bounces.arrival: "> 120/m", unsubscribes.p95: ">= 800ms", for: 10s}
+                    until: {bounces.arrival: "<= 0.5/s", for: 10m}
+                    roles: {web: {max: 2, min: 0, priority: 3, soak: 2, utilisation: 50%}}
+                  - {name: night, daily: {from: "22:00", to: "06:30"}, idle: bulk}
+                """
+        let policy = try parsePolicy(text, file: "x").policy
+        let web = try #require(Role("web"))
+        #expect(policy.phases.map(\.name) == ["bulge", "night"])
+        let latch = try #require(policy.phases[0].latch)
+        #expect(
+            latch.when == [
+                .init(signal: "bounces.arrival", .above, 2),
+                .init(signal: "unsubscribes.p95", .atLeast, 0.8),
+            ])
+        #expect(latch.until == [.init(signal: "bounces.arrival", .atMost, 0.5)])
+        #expect(latch.entering == .seconds(10) && latch.leaving == .seconds(600))
+        #expect(
+            policy.phases[0].changes[web]
+                == RoleChanges(min: 0, max: 2, priority: 3, soak: 2, utilisation: 0.5))
+        #expect(policy.phases[1].hours?.to.minute == 390)
+        #expect(policy.phases[1].idle?.name == "bulk")
+        #expect(policy.during(policy.phases[0])[web]?.max == 2)
     }
 
     @Test func hostileTextIsAnErrorNeverATrap() throws {
@@ -144,28 +285,6 @@ import Testing
             _ = try? parsePolicy(String(mutated), file: "x")
         }
     }
-
-    @Test func theGuideNamesEveryKey() throws {
-        let guide = try String(
-            contentsOfFile: Product.root + "/docs/guides/policy.md", encoding: .utf8)
-        for key in PolicyKeys.all {
-            #expect(guide.contains("`\(key)`"), "\(key) is not in the guide")
-        }
-    }
-}
-
-/// Every key that the loader asks for: found by loading a policy whose mappings have none but unknown
-/// keys would not show them, so they are listed, and each is tried.
-enum PolicyKeys {
-    static let all = [
-        "version", "zone", "bounce_domain", "defaults", "roles", "members", "movement", "guards",
-        "on_signal_loss", "ttl", "host_ttl", "warm", "tolerance", "drain", "ttl_factor", "grace",
-        "deadline", "max_inflight", "gap", "min_dwell", "up_window", "down_window",
-        "freeze_when_lost", "freeze_window", "panic_below", "signal_stale", "dead_after", "mode",
-        "fallback", "min", "max", "service", "sends", "names", "priority", "soak", "capacity",
-        "utilisation", "demand", "arrival", "backlog", "eta", "latency", "signal", "limit", "empty",
-        "id", "address", "addresses", "not", "pin", "agent", "answer", "weight",
-    ]
 }
 
 @Suite struct RoleNameTests {

@@ -134,4 +134,35 @@ import Testing
         let view = try await settle(service, heard: some, work: 2) { senders($0).count == 2 }
         #expect(senders(view) == some)
     }
+
+    /// Between its two limits nobody could tell which phase holds, but for what was saved.
+    @Test func aPhaseThatIsOnOutlivesARestart() async throws {
+        let policy = try parsePolicy(
+            """
+            version: 1
+            zone: smurf.example.test
+            roles: {web: {names: {web: A}, min: 1}}
+            phases: [{name: bulge, when: {work: "> 5"}, until: {work: "< 2"}}]
+            """, file: "test.yml"
+        ).policy
+        func service() throws -> RoleSchedulerService {
+            try RoleSchedulerService(
+                policy: policy, dataDirectory: directory.path, logger: Logger(label: "test"))
+        }
+        func phase(_ service: RoleSchedulerService, _ work: Double) async throws -> String? {
+            await service.note("work", work)
+            _ = try await service.tick()
+            return await service.board().phase
+        }
+        var first: RoleSchedulerService? = try service()
+        // The first plan of a term takes over; the second one plans.
+        _ = try await first?.tick()
+        #expect(try await phase(#require(first), 3) == nil)
+        #expect(try await phase(#require(first), 6) == "bulge")
+        first = nil
+        let second = try service()
+        _ = try await second.tick()
+        #expect(try await phase(second, 3) == "bulge")
+        #expect(try await phase(second, 1) == nil)
+    }
 }

@@ -43,6 +43,7 @@ struct RoleOverlay {
             members.append(
                 MemberRing.Member(
                     name: host.name, weight: min(max(host.host.weight, 1), 100),
+                    quarters: min(max(role.ramping?[id] ?? 4, 1), 4),
                     records: RoleOverlay.records(role, owner, host.name, host.host)))
         }
         names.add(members.flatMap(\.records), at: owner)
@@ -51,7 +52,7 @@ struct RoleOverlay {
             names.empty(owner, types)
             return names.fail(owner, role.whenEmpty == .servfail ? types : [])
         }
-        guard role.limit > 0 else { return }
+        guard role.limit > 0 || role.ramping != nil else { return }
         for type in types { addSubsets(SetKey(owner: owner, type: type), members, role.limit) }
     }
 
@@ -101,8 +102,11 @@ struct RoleOverlay {
             member.records.removeAll { $0.type != key.type }
             return member.records.isEmpty ? nil : member
         }
-        guard able.count > limit else { return }
-        names.choose(among: MemberRing(able).choices(of: limit), for: key)
+        if limit > 0, able.count > limit {
+            names.choose(among: MemberRing(able).choices(of: limit), for: key)
+        } else if able.contains(where: { $0.quarters < 4 }) {
+            names.choose(among: MemberRing.quarters(of: able), for: key)
+        }
     }
 
     static func owner(_ text: String, _ apex: DomainName) throws(ZoneFault) -> DomainName {

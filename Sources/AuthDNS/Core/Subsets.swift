@@ -15,6 +15,8 @@ struct MemberRing {
         var name: DomainName
         /// 1…100.
         var weight: Int
+        /// In how many of four answers it may be, 1…4.
+        var quarters = 4
         var records: [ResourceRecord]
     }
 
@@ -24,18 +26,29 @@ struct MemberRing {
     private let members: [Member]
     private let places: [Int]
 
+    /// - Parameter members: those that are not in all answers have so many places fewer.
     init(_ members: [Member]) {
         self.members = members
+        let isWhole = members.allSatisfy { $0.quarters == 4 }
         var ring: [(position: Double, member: Int)] = []
         for (index, member) in members.enumerated() {
             var hash = ZoneImage.hash(member.name.wire)
             hash = (hash ^ hash >> 31) &* 0x9E37_79B9_7F4A_7C15
             let start = Double(hash >> 11) / Double(1 << 53 as UInt64)
-            for turn in 0..<member.weight {
-                ring.append(((Double(turn) + start) / Double(member.weight), index))
+            let weight = isWhole ? member.weight : member.weight * member.quarters
+            for turn in 0..<weight {
+                ring.append(((Double(turn) + start) / Double(weight), index))
             }
         }
         places = ring.sorted { ($0.position, $0.member) < ($1.position, $1.member) }.map(\.member)
+    }
+
+    /// Four choices of all members that may be in so many; one that is in a quarter of the answers is in the first.
+    static func quarters(of members: [Member]) -> [Subset] {
+        (0..<4).compactMap { turn in
+            let chosen = members.filter { $0.quarters > turn }
+            return chosen.isEmpty ? nil : Subset(records: chosen.flatMap(\.records))
+        }
     }
 
     /// - Parameter limit: members in one choice, below the number of members.

@@ -2,7 +2,7 @@ import Farm
 
 /// Shares a number of machines out over the roles: floors in order of priority, then demand tier by
 /// tier and by Webster's method inside a tier (one machine more never takes one away from a role), then
-/// what is left to roles that soak. It deals in counts, not in machines.
+/// what is left to roles that soak, and the rest to the role that takes idle machines. It deals in counts, not in machines.
 struct Apportionment {
     private(set) var targets: [Role: Int] = [:]
     /// Machines that no role wants.
@@ -29,6 +29,9 @@ struct Apportionment {
         }
         share(roles.filter { $0.soak > 0 && soaking.contains($0.role) }) { rule, seats in
             seats < (rule.max ?? Int.max) ? rule.soak : nil
+        }
+        if let role = policy.idle, let rule = policy[role] {
+            share([rule]) { rule, seats in seats < (rule.max ?? Int.max) ? 1 : nil }
         }
     }
 

@@ -65,6 +65,8 @@ public enum Bound: Hashable, Sendable {
     case downWindow(left: Duration)
     /// Roles that come first leave no more machines.
     case share
+    /// The floor, the ceiling or the idle role of this phase.
+    case phase(String)
     /// Spare machines go where there is backlog.
     case soak
 }
@@ -81,6 +83,8 @@ public enum Delay: Hashable, Sendable {
     case gap(left: Duration)
     /// New members come up.
     case warming(Int)
+    /// The first machine of a series must prove itself before the next comes.
+    case canary(SmurfID, left: Duration)
     /// A machine on its way out of another role will be free soon.
     case drain
     /// Nobody can be given: see why not machine by machine.

@@ -12,6 +12,14 @@ public struct FarmState: Hashable, Sendable, Codable {
     public var wanted: [Role: [Wanted]] = [:]
     /// Roles that had backlog when their signal was last seen.
     public var soaking: Set<Role> = []
+    /// Phases with conditions that are on.
+    public var latched: Set<String> = []
+    /// Since when that has held which would turn a phase on or off.
+    public var phaseTimers: [String: Moment] = [:]
+    /// Since when the sizing signals of each role are missing.
+    public var blindSince: [Role: Moment] = [:]
+    /// The first machine of the series that now comes into each role with a canary.
+    public var canaries: [Role: SmurfID] = [:]
     /// When a machine last began to move.
     public var lastMove: Moment?
     /// The last set of members that was not empty, per role.

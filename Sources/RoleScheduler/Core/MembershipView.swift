@@ -21,23 +21,30 @@ public func membership(
             id: id, addresses: record.addresses, weight: weights[id] ?? 1)
     }
     let resolvable = Set(view.hosts.map(\.id))
+    let guests = Colocation(planner).guests
+    for (role, id) in guests.sorted(by: { $0.key < $1.key }) {
+        notes.append("colocated: nobody is free for \(role); \(id) is answered for it too")
+    }
     for rule in policy.roles where !rule.names.isEmpty {
-        let members = answered(rule, planner, &notes).filter(resolvable.contains)
+        let members = answered(rule, planner, guests[rule.role], &notes)
+            .filter(resolvable.contains)
+        let ramping = planner.ramping(rule, members)
         for name in rule.names {
-            view.records.append(
-                Membership.RoleRecords(
-                    owner: name.owner, kind: name.kind, members: members, ttl: rule.ttl,
-                    whenEmpty: rule.empty == .nodata ? .nodata : .servfail, limit: rule.answer))
+            var records = Membership.RoleRecords(
+                owner: name.owner, kind: name.kind, members: members, ttl: rule.ttl,
+                whenEmpty: rule.empty == .nodata ? .nodata : .servfail, limit: rule.answer)
+            records.ramping = ramping.isEmpty ? nil : ramping
+            view.records.append(records)
         }
     }
-    view.senders = senders(planner)
+    view.senders = senders(planner, guests)
     view.senderOwners = policy.senderOwners
     if view != previous { view.version += 1 }
     return view
 }
 
 private func answered(
-    _ rule: RolePolicy, _ planner: Planner, _ notes: inout [String]
+    _ rule: RolePolicy, _ planner: Planner, _ guest: SmurfID?, _ notes: inout [String]
 ) -> [SmurfID] {
     let serving = planner.state.ids.filter {
         planner.record($0)?.state == .serving(rule.role)
@@ -51,6 +58,7 @@ private func answered(
         return serving
     }
     if !healthy.isEmpty { return healthy }
+    if let guest { return [guest] }
     guard rule.empty == .keep else { return [] }
     let last = planner.state.lastMembers[rule.role] ?? []
     if !last.isEmpty {
@@ -61,8 +69,10 @@ private func answered(
 
 /// Machines that send, will send as soon as they are answered, or may still have mail under way: SPF
 /// names them before the first message and after the last.
-private func senders(_ planner: Planner) -> [IPAddress] {
+private func senders(_ planner: Planner, _ guests: [Role: SmurfID]) -> [IPAddress] {
+    let sending = Set(guests.filter { planner.policy[$0.key]?.sends ?? false }.values)
     let ids = planner.state.ids.filter { id in
+        if sending.contains(id) { return true }
         if planner.state.departedSenders[id] != nil { return true }
         guard let role = planner.record(id)?.role else { return false }
         return planner.policy[role]?.sends ?? false
@@ -88,5 +98,20 @@ extension Policy {
     var senderOwners: [String] {
         guard bounceDomain.hasSuffix("." + zone) else { return ["@"] }
         return ["@", String(bounceDomain.dropLast(zone.count + 1))]
+    }
+}
+
+extension Planner {
+    /// Members of a role that are new in it, with the answers out of four that they are in by now. While
+    /// every member is new there is nobody to lean on, and all are in all.
+    fileprivate func ramping(_ rule: RolePolicy, _ members: [SmurfID]) -> [SmurfID: Int] {
+        guard rule.slowStart > .zero else { return [:] }
+        var ramping: [SmurfID: Int] = [:]
+        for id in members {
+            guard let record = record(id), record.state == .serving(rule.role) else { continue }
+            let age = now.since(record.since).inSeconds / rule.slowStart.inSeconds
+            if age < 1 { ramping[id] = 1 + Int(Swift.max(age, 0) * 3) }
+        }
+        return ramping.count < members.count ? ramping : [:]
     }
 }

@@ -116,11 +116,13 @@ extension Planner {
     private func isUnmoved(_ id: SmurfID) -> Bool { !changed.contains(id) }
 
     private mutating func fill(_ budget: inout Int, _ isFrozen: Bool) {
+        let unproven = unprovenRoles()
         var emergencyLeft = state.lastMove.map { $0 < now } ?? true
         var given = Set<Role>()
         while true {
             let needy = policy.rolesByPriority.filter {
-                assigned($0.role).count < targets[$0.role] ?? 0 && !given.contains($0.role)
+                isShort($0) && !given.contains($0.role)
+                    && (!unproven.contains($0.role) || isStarving($0))
             }
             let starving = needy.filter { isStarving($0) }
             if budget <= 0 {
@@ -137,6 +139,29 @@ extension Planner {
                 given.insert(rule.role)
             }
         }
+    }
+
+    private func isShort(_ rule: RolePolicy) -> Bool {
+        assigned(rule.role).count < targets[rule.role] ?? 0
+    }
+
+    /// Roles whose first machine of the present series has not served for long enough. A series lasts while the
+    /// role is short; when its first machine falls, the next one is the first.
+    private mutating func unprovenRoles() -> Set<Role> {
+        var unproven = Set<Role>()
+        for rule in policy.roles {
+            guard rule.canary > .zero, isShort(rule), let first = state.canaries[rule.role],
+                let record = record(first), record.assigned == rule.role
+            else {
+                state.canaries[rule.role] = nil
+                continue
+            }
+            let served = record.state == .serving(rule.role) ? now.since(record.since) : .zero
+            guard served < rule.canary || !isFit(first) else { continue }
+            unproven.insert(rule.role)
+            blocked[rule.role] = .canary(first, left: max(rule.canary - served, .zero))
+        }
+        return unproven
     }
 
     /// A role below its floor counted in members that really serve, with nobody on the way.
@@ -166,6 +191,7 @@ extension Planner {
         let idle = ids.filter { record($0)?.state == .idle && whyNot($0, needy) == nil }
         if let id = idle.min(by: { rank($0, needy) < rank($1, needy) }) {
             begin(id, .warming(needy), isStarving ? .floor(needy) : .demand(needy), &budget)
+            if rule.canary > .zero { state.canaries[needy] = state.canaries[needy] ?? id }
             return true
         }
         // Those on their way out of another role will be idle soon: do not empty a second one.

@@ -7,12 +7,19 @@ public import Farm
 ///   - demand: signals with the moment each was measured.
 ///   - health: the last report of each machine; machines without an agent need none.
 ///   - now: read once by the caller; never earlier than at the last plan.
+///   - timeOfDay: for phases by the clock; nil = no such phase holds.
 /// - Returns: the new state, what changed and why.
 /// - Complexity: O(n log n) in the number of machines per move made.
 public func plan(
-    policy: Policy, state: FarmState, demand: Demand, health: [SmurfID: Health], now: Moment
+    policy: Policy, state: FarmState, demand: Demand, health: [SmurfID: Health], now: Moment,
+    timeOfDay: TimeOfDay? = nil
 ) -> Plan {
+    var state = state
+    let phase = PhaseWatch(policy: policy, demand: demand, now: now, timeOfDay: timeOfDay)
+        .step(&state)
+    let policy = policy.during(phase)
     var planner = Planner(policy: policy, state: state, health: health, now: now)
+    planner.phase = phase
     planner.live()
     let outcomes = RoleDemand(policy: policy, demand: demand, now: now)
         .stabilise(&planner.state)
@@ -29,6 +36,8 @@ public struct Plan: Hashable, Sendable {
     public var explanation: [RoleExplanation]
     /// Alarms, and why nothing moves.
     public var notes: [String]
+    /// The name of the phase that holds; nil for none.
+    public var phase: String?
 
     /// One machine changed its state.
     public struct Action: Hashable, Sendable {
@@ -54,6 +63,8 @@ struct Planner: Sendable {
     /// The machines of `actions`.
     var changed: Set<SmurfID> = []
     var notes: [String] = []
+    /// Whose changes `policy` has in it.
+    var phase: Phase?
     var targets: [Role: Int] = [:]
     /// What keeps single roles from their targets, and what keeps all of them.
     var blocked: [Role: Delay] = [:]
@@ -136,6 +147,7 @@ struct Planner: Sendable {
 
     func finish(_ outcomes: [Role: RoleDemand.Outcome]) -> Plan {
         var plan = Plan(state: state, actions: actions, explanation: [], notes: notes)
+        plan.phase = phase?.name
         for rule in policy.roles {
             let role = rule.role
             guard let outcome = outcomes[role] else { continue }
@@ -158,9 +170,22 @@ struct Planner: Sendable {
     }
 
     private func bound(_ rule: RolePolicy, _ outcome: RoleDemand.Outcome, _ target: Int) -> Bound {
-        if target < outcome.setpoint { return .share }
-        guard target > outcome.setpoint else { return outcome.bound }
-        return target == rule.max ? .maximum : .soak
+        // The setpoint follows a floor or ceiling that a phase moved only by its windows.
+        let goal = rule.clamp(outcome.setpoint)
+        if target < goal { return .share }
+        let changes = phase?.changes[rule.role]
+        let bound: Bound =
+            if target == outcome.setpoint { outcome.bound } else if target == rule.max {
+                .maximum
+            } else { target == goal ? .minimum : .soak }
+        guard let phase else { return bound }
+        switch bound {
+        case .minimum where changes?.min != nil: return .phase(phase.name)
+        case .maximum where changes?.max != nil: return .phase(phase.name)
+        case .soak where phase.idle == rule.role && (rule.soak == 0 || !outcome.isSoaking):
+            return .phase(phase.name)
+        default: return bound
+        }
     }
 
     private func delay(

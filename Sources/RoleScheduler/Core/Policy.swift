@@ -18,6 +18,14 @@ public struct Policy: Hashable, Sendable {
     /// Machines the policy knows by id, sorted by id; others may join without being listed.
     public var members: [MemberPolicy]
     public var onSignalLoss: SignalLoss
+    /// Where numbers are read that nobody brings, sorted by name.
+    public var signals: [SignalSource] = []
+    /// In the order of the file: the first that is on holds.
+    public var phases: [Phase] = []
+    /// Whether a machine may be answered for several roles when there are fewer machines than roles.
+    public var colocates = false
+    /// Takes the machines that no role wants; a phase says it.
+    public var idle: Role?
     /// Labels directly under the zone that the zone file has records for; no machine may have one for
     /// its id. Not in the policy file: whoever reads both files fills it in.
     public var staticLabels: Set<String> = []
@@ -132,11 +140,16 @@ public struct SignalLoss: Hashable, Sendable {
     }
 
     public var mode: Mode
+    /// The fallback counts only after a signal was missing for so long.
+    public var after: Duration
     /// Least members per role while its signal is missing: a floor, never a ceiling.
     public var fallback: [Role: Int]
 
-    public init(mode: Mode = .hold, fallback: [Role: Int] = [:]) {
+    public init(
+        mode: Mode = .hold, after: Duration = .zero, fallback: [Role: Int] = [:]
+    ) {
         self.mode = mode
+        self.after = after
         self.fallback = fallback
     }
 }

@@ -47,13 +47,13 @@ struct RoleDemand {
         // place it has in the history keeps it from shrinking soon after the signal came back.
         let isBlind = !raw.missing.isEmpty
         if isBlind { raise(setpoint, .signalLoss) }
+        let blindSince = isBlind ? state.blindSince[role] ?? now : nil
+        state.blindSince[role] = blindSince
+        let held = held(rule, setpoint, for: blindSince.map { now.since($0) } ?? .zero)
         let history = noted(wanted, role, &state)
         var next = settled(history, setpoint)
         if next != wanted { bound = window(history, next, wanted) }
-        if isBlind, next <= held(rule, setpoint) {
-            bound = held(rule, setpoint) > rule.clamp(setpoint) ? .fallback : .signalLoss
-            next = held(rule, setpoint)
-        }
+        if isBlind, next <= held.count { (next, bound) = held }
         state.setpoints[role] = next
         return Outcome(
             raw: raw, wanted: wanted, setpoint: next, isSoaking: isSoaking(rule, &state),
@@ -84,16 +84,24 @@ struct RoleDemand {
     }
 
     /// The least that a role keeps while one of its signals is missing.
-    private func held(_ rule: RolePolicy, _ setpoint: Int) -> Int {
-        guard policy.onSignalLoss.mode == .fallback else { return rule.clamp(setpoint) }
-        return rule.clamp(Swift.max(setpoint, policy.onSignalLoss.fallback[rule.role] ?? 0))
+    private func held(
+        _ rule: RolePolicy, _ setpoint: Int, for blind: Duration
+    ) -> (count: Int, bound: Bound) {
+        let kept = rule.clamp(setpoint)
+        guard policy.onSignalLoss.mode == .fallback, blind >= policy.onSignalLoss.after,
+            let fallback = policy.onSignalLoss.fallback[rule.role], fallback >= kept
+        else { return (kept, .signalLoss) }
+        return (rule.clamp(fallback), .fallback)
     }
 
     /// The role's history with `wanted` as its newest entry, as long as the windows.
     private func noted(
         _ wanted: Int, _ role: Role, _ state: inout FarmState
     ) -> [FarmState.Wanted] {
-        var history = (state.wanted[role] ?? []) + [FarmState.Wanted(at: now, count: wanted)]
+        var history = state.wanted[role] ?? []
+        // One entry per moment: what is looked at twice must not count twice.
+        if history.last?.at == now { history.removeLast() }
+        history.append(FarmState.Wanted(at: now, count: wanted))
         let oldest = Swift.max(policy.movement.downWindow, policy.movement.upWindow)
         // One entry at least as old as the window stays: without it one could never know that the window was
         // watched in full, unless plans were made at exactly the right moments.

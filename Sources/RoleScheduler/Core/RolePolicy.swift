@@ -33,6 +33,10 @@ public struct RolePolicy: Hashable, Sendable {
     public var check: CheckRule?
     /// At most so many members in one answer; 0 for all.
     public var answer: Int
+    /// A new member is in a quarter of the answers at first, and in all of them after this time.
+    public var slowStart = Duration.zero
+    /// The first machine of a series that comes into the role must serve for so long before the next may.
+    public var canary = Duration.zero
 
     public init(
         role: Role, service: Service? = nil, names: [RoleName] = [], priority: Int = 1,

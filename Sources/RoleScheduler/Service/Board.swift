@@ -4,6 +4,8 @@ public import RoleSchedulerCore
 /// The farm as an operator sees it at one moment: a value made for showing.
 public struct Board: Hashable, Sendable {
     public var version: UInt64
+    /// The phase that holds; nil for none.
+    public var phase: String?
     public var roles: [RoleLine]
     public var smurfs: [SmurfLine]
     public var signals: [SignalLine]

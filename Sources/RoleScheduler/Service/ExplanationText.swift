@@ -41,6 +41,7 @@ extension Bound {
                 "down-window", "demand is down; it must stay so \(whole(left)) s more",
                 value: left.inSeconds)
         case .share: Reason("share", "too few machines")
+        case .phase(let name): Reason("phase", "the limit of phase '\(name)'")
         case .soak: Reason("soak", "soaks spare machines")
         }
     }
@@ -61,6 +62,10 @@ extension Delay {
         case .gap(let left):
             Reason("gap", "next move in \(whole(left)) s", value: left.inSeconds)
         case .warming(let count): Reason("warming", "\(count) warming up", value: Double(count))
+        case .canary(let smurf, let left):
+            Reason(
+                "canary", "\(smurf) goes first: the next in \(whole(left)) s if it serves well",
+                value: left.inSeconds)
         case .drain: Reason("drain", "waits for a drain")
         case .noMachine: Reason("no-machine", "no machine can be spared")
         case .noneSpare: Reason("none-spare", "has more than its target, but nobody may leave yet")

@@ -7,6 +7,8 @@ public struct FarmExplanation: Hashable, Sendable {
     public var smurfs: [SmurfAccount]
     /// Alarms, and why nothing moves.
     public var notes: [String]
+    /// The phase that holds; nil for none.
+    public var phase: String?
 
     public struct RoleAccount: Hashable, Sendable {
         public var rule: RolePolicy
@@ -50,10 +52,11 @@ extension RoleSchedulerService {
     /// - Parameter subject: a role's or machine's name; empty for a summary of all roles.
     /// - Throws: `OverrideError` when there is neither, with what there is.
     public func explain(_ subject: String) async throws -> FarmExplanation {
-        var explanation = FarmExplanation(roles: [], smurfs: [], notes: notes + standingNotes)
+        var explanation = FarmExplanation(
+            roles: [], smurfs: [], notes: notes + standingNotes, phase: lastPlan?.phase)
         if subject.isEmpty {
-            explanation.roles = policy.rolesByPriority.map { account($0) }
-        } else if let rule = policy.roles.first(where: { $0.role.name == subject }) {
+            explanation.roles = ruling.rolesByPriority.map { account($0) }
+        } else if let rule = ruling.roles.first(where: { $0.role.name == subject }) {
             explanation.roles = [try await fullAccount(rule)]
         } else if let line = board().smurfs.first(where: { $0.id.name == subject }) {
             explanation.smurfs = [try await account(line)]
@@ -96,7 +99,7 @@ extension RoleSchedulerService {
         let view = explainedView()
         return FarmExplanation.SmurfAccount(
             line: line,
-            roles: policy.rolesByPriority.map {
+            roles: ruling.rolesByPriority.map {
                 .init(role: $0.role, why: view.whyNot(line.id, $0.role))
             }, changes: try await changes { $0.smurf == line.id })
     }
@@ -105,7 +108,7 @@ extension RoleSchedulerService {
         let now = moment()
         let targets = (lastPlan?.explanation ?? []).map { ($0.role, $0.target) }
         return PlanView(
-            policy: policy, state: state, health: checkedHealth(now), now: now,
+            policy: ruling, state: state, health: checkedHealth(now), now: now,
             targets: Dictionary(targets, uniquingKeysWith: { $1 }))
     }
 

@@ -36,6 +36,13 @@ public func parsePolicy(_ text: String, file: String) throws(PolicyErrors) -> Lo
     return LoadedPolicy(policy: policy, warnings: problems.sorted)
 }
 
+/// The keys that are asked for while `text` is read, by the place of their mapping in any policy.
+func policyKeys(of text: String) -> [String: Set<String>] {
+    let problems = PolicyProblems(file: "", text: text)
+    _ = compose(text, problems).flatMap { PolicyLoader(problems).policy($0) }
+    return problems.keys
+}
+
 /// YAML's own errors at their places.
 private func compose(_ text: String, _ problems: PolicyProblems) -> Node? {
     guard !problems.refuseControls() else { return nil }
@@ -61,7 +68,8 @@ private func compose(_ text: String, _ problems: PolicyProblems) -> Node? {
         YamlError.parser(_, let problem, let mark, _), YamlError.composer(
             _, let problem, let mark, _)
     {
-        problems.error(mark, "\(problem): check indentation (no tabs) and colons")
+        let trap = problems.trap(onLine: mark.line)
+        problems.error(mark, "\(problem): \(trap ?? "check indentation (no tabs) and colons")")
     } catch {
         problems.error(nil, "\(error)")
     }
@@ -75,7 +83,7 @@ private struct PolicyLoader {
     init(_ problems: PolicyProblems) { self.problems = problems }
 
     func policy(_ node: Node) -> Policy? {
-        let root = PolicyMapping(node, "the policy", at: node.mark, problems)
+        let root = PolicyMapping(node, "the policy", at: node.mark, problems, path: "")
         if root.integer("version", 1...1, default: 0) != 1, root.node("version") == nil {
             problems.error(node.mark, "'version: 1' is missing")
         }
@@ -83,11 +91,16 @@ private struct PolicyLoader {
         let defaults = RoleDefaults(root.mapping("defaults"))
         let roles = roles(root, defaults)
         let members = members(root, roles, bounceDomain(root) ?? "bounce." + zone, zone)
-        let policy = Policy(
+        var policy = Policy(
             zone: zone, bounceDomain: bounceDomain(root), roles: roles, members: members,
             movement: movement(root.mapping("movement")), guards: guards(root.mapping("guards")),
             tolerance: defaults.tolerance, hostTTL: UInt32(defaults.hostTTL),
             onSignalLoss: signalLoss(root.mapping("on_signal_loss"), Set(roles.map(\.role))))
+        policy.colocates = root.value(
+            "colocate", "way to colocate; use auto or never", default: false
+        ) { ["auto": true, "never": false][$0] }
+        policy.signals = SignalsReader(problems: problems).signals(root)
+        policy.phases = PhaseReader(problems: problems, rules: roles).phases(root)
         root.finish()
         PolicyLint(problems: problems, root: root).check(policy)
         return policy
@@ -128,7 +141,10 @@ private struct PolicyLoader {
                     mark, "'\(name)' is no role name: use letters, digits, hyphens, not 'idle'")
                 return nil
             }
-            let reader = RoleReader(all.mapping(name, "role '\(name)'"), defaults)
+            let reader = RoleReader(
+                PolicyMapping(
+                    all.node(name), "role '\(name)'", at: mark, problems, path: "roles.*"), defaults
+            )
             let rule = reader.rule(role)
             for owner in Set(rule.names.map(\.owner)) {
                 if let (other, line) = owners[owner], other != role {
@@ -173,12 +189,19 @@ private struct PolicyLoader {
         for (name, mark) in counts.keys {
             guard let role = Role(name), roles.contains(role) else {
                 _ = counts.node(name)
-                problems.error(mark, "'\(name)' is no role of this policy")
+                let near = PolicyMapping.nearest(name, roles.map(\.name))
+                problems.error(mark, "'\(name)' is no role of this policy\(near)")
                 continue
             }
             fallback[role] = counts.integer(name, 0...100_000, default: 0)
         }
-        return SignalLoss(mode: mode, fallback: fallback)
+        let after = map.duration("after", default: .zero)
+        if mode == .hold, !fallback.isEmpty {
+            problems.warning(
+                map.mark(of: "fallback"),
+                "'fallback' counts with 'mode: fallback' only; here every role is held as it is")
+        }
+        return SignalLoss(mode: mode, after: after, fallback: fallback)
     }
 
     private func members(
@@ -188,7 +211,7 @@ private struct PolicyLoader {
         let addresses = AddressBook()
         var seen: [SmurfID: Int] = [:]
         return root.sequence("members").compactMap { node in
-            let map = PolicyMapping(node, "a member", at: node.mark, problems)
+            let map = PolicyMapping(node, "a member", at: node.mark, problems, path: "members.*")
             defer { map.finish() }
             let reader = MemberReader(map, Set(rules.map(\.role)), addresses)
             guard let member = reader.member() else { return nil }

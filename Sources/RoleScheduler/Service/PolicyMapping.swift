@@ -8,11 +8,16 @@ final class PolicyMapping {
     /// What it is, for messages: "role 'web'".
     let title: String
     let mark: Mark?
+    /// Where it stands in any policy: "roles.*.drain"; "*" is whatever name.
+    let path: String
     private var entries: [(key: String, mark: Mark?, node: Node)] = []
     private var known: Set<String> = []
 
     /// - Parameter node: nil or anything but a mapping gives an empty one, with an error for the latter.
-    init(_ node: Node?, _ title: String, at mark: Mark?, _ problems: PolicyProblems) {
+    init(
+        _ node: Node?, _ title: String, at mark: Mark?, _ problems: PolicyProblems, path: String
+    ) {
+        self.path = path
         self.problems = problems
         self.title = title
         self.mark = mark
@@ -45,7 +50,9 @@ final class PolicyMapping {
     func mark(of key: String) -> Mark? { entries.first { $0.key == key }?.mark ?? mark }
 
     func mapping(_ key: String, _ title: String? = nil) -> PolicyMapping {
-        PolicyMapping(node(key), title ?? "'\(key)'", at: mark(of: key), problems)
+        PolicyMapping(
+            node(key), title ?? "'\(key)'", at: mark(of: key), problems,
+            path: path.isEmpty ? key : "\(path).\(key)")
     }
 
     func sequence(_ key: String) -> [Node] {
@@ -111,21 +118,43 @@ final class PolicyMapping {
         value(key, "share; use 40% or 0.4", default: usual) { text in
             let number =
                 text.hasSuffix("%")
-                ? Double(text.dropLast()).map { $0 / 100 } : Double(text)
+                ? PolicyMapping.number(text.dropLast()).map { $0 / 100 }
+                : PolicyMapping.number(text)
             return number.flatMap { (0...1).contains($0) ? $0 : nil }
         }
     }
 
     /// "25/s", "1500/m", "1M/h": units per second.
     func rate(_ key: String) -> Double? {
-        value(key, "rate; use 25/s, 1500/m or 40000/h", default: nil, hasUnit: true) { text in
-            let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-            let units: [Substring: Double] = ["s": 1, "m": 60, "h": 3600]
-            guard parts.count == 2, let unit = units[parts[1]], let number = Double(parts[0]),
-                number > 0, number.isFinite
-            else { return nil }
-            return number / unit
-        }
+        value(
+            key, "rate; use 25/s, 1500/m or 40000/h", default: nil, hasUnit: true,
+            PolicyMapping.rate)
+    }
+
+    /// Above 0%.
+    func utilisation(default usual: Double?) -> Double? {
+        guard node("utilisation") != nil else { return usual }
+        let share = share("utilisation", default: usual ?? 0.7)
+        if share > 0 { return share }
+        problems.error(mark(of: "utilisation"), "utilisation must be above 0%")
+        return usual
+    }
+
+    static func rate(_ text: String) -> Double? {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let units: [Substring: Double] = ["s": 1, "m": 60, "h": 3600]
+        guard parts.count == 2, let unit = units[parts[1]], let number = number(parts[0]),
+            number > 0
+        else { return nil }
+        return number / unit
+    }
+
+    /// Digits with at most one point. `Double` would also take hexadecimal digits, "1e3", "inf" and "nan".
+    static func number(_ text: some StringProtocol) -> Double? {
+        guard text.utf8.allSatisfy({ $0 == 0x2E || (0x30...0x39).contains($0) }),
+            text.utf8.count <= 18
+        else { return nil }
+        return Double(text)
     }
 
     func flag(_ key: String, default usual: Bool) -> Bool {
@@ -143,7 +172,7 @@ final class PolicyMapping {
     static func duration(_ text: String) -> Duration? {
         let units: [(String, Double)] = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600)]
         for (unit, seconds) in units where text.hasSuffix(unit) {
-            guard let number = Double(text.dropLast(unit.count)), number >= 0,
+            guard let number = number(text.dropLast(unit.count)),
                 number * seconds <= 366 * 86_400
             else { continue }
             return .seconds(number * seconds)
@@ -153,15 +182,24 @@ final class PolicyMapping {
 
     /// Complains about every key that was not asked for, with the nearest that exists.
     func finish() {
+        problems.noteKeys(known, at: path)
         for (key, mark, _) in entries where !known.contains(key) {
-            let near = known.min {
-                PolicyMapping.distance(key, $0) < PolicyMapping.distance(key, $1)
-            }
-            let guess =
-                near.map { PolicyMapping.distance(key, $0) <= 2 ? "; did you mean '\($0)'?" : "" }
-                ?? ""
-            problems.error(mark, "unknown key '\(key)' in \(title)\(guess)")
+            let near = PolicyMapping.nearest(key, known.sorted())
+            let colon = key.contains(":") ? "; write a blank after the colon" : ""
+            problems.error(
+                mark,
+                "unknown key '\(PolicyProblems.printable(key))' in \(title)"
+                    + (colon.isEmpty ? near : colon))
         }
+    }
+
+    /// "; did you mean 'min'?" when one of `known` is so near; else nothing.
+    static func nearest(_ word: String, _ known: [String]) -> String {
+        guard word.count <= 60,
+            let near = known.min(by: { distance(word, $0) < distance(word, $1) }),
+            distance(word, near) <= 2, distance(word, near) < near.count
+        else { return "" }
+        return "; did you mean '\(near)'?"
     }
 
     /// Edits between two words (Levenshtein).

@@ -31,6 +31,13 @@ final class PolicyProblems {
     private let file: String
     private let lines: [Substring]
     private(set) var all: [PolicyProblem] = []
+    /// Every key that was asked for, by the place of its mapping in any policy ("roles.*.drain"; "" is the
+    /// file itself): what the schema for editors is held against.
+    private(set) var keys: [String: Set<String>] = [:]
+
+    func noteKeys(_ known: Set<String>, at path: String) {
+        keys[path, default: []].formUnion(known)
+    }
 
     init(file: String, text: String) {
         self.file = file
@@ -53,10 +60,11 @@ final class PolicyProblems {
             let caret = String(repeating: " ", count: max(column - 1, 0)) + "^"
             snippet = "\(PolicyProblems.printable(lines[line - 1]))\n\(caret)"
         }
-        all.append(
-            PolicyProblem(
-                file: file, line: line, column: column, isError: isError, text: text,
-                snippet: snippet))
+        let problem = PolicyProblem(
+            file: file, line: line, column: column, isError: isError, text: text,
+            snippet: snippet)
+        // Some values are looked at twice.
+        if !all.contains(problem) { all.append(problem) }
     }
 
     /// `text` fit for a terminal: control characters are shown as "?", one for one.
@@ -89,6 +97,16 @@ final class PolicyProblems {
             }
         }
         return false
+    }
+
+    /// What usually is wrong with a line that is no YAML.
+    func trap(onLine line: Int) -> String? {
+        guard line >= 1, line <= lines.count else { return nil }
+        let text = lines[line - 1]
+        if text.contains(#/[:,{\[]\s*[>|]/#) { return "quote what begins with '>': \"> 50000\"" }
+        if text.contains(#/[{,\s]@\s*:/#) { return "quote the key: \"@\"" }
+        if text.contains(#/[:,{\[]\s*[%`@]/#) { return "quote the value" }
+        return nil
     }
 
     var sorted: [PolicyProblem] { all.sorted { ($0.line, $0.column) < ($1.line, $1.column) } }

@@ -46,11 +46,12 @@ struct RoleReader {
             Service(rawValue: $0)
         }
         let sends = map.node("sends") == nil ? nil : map.flag("sends", default: false)
-        return RolePolicy(
+        var rule = RolePolicy(
             role: role, service: service, names: names(),
             priority: map.integer("priority", 1...1000, default: 1), min: floor,
             max: ceiling.map { max($0, floor) }, soak: map.integer("soak", 0...1000, default: 0),
-            capacity: map.rate("capacity"), utilisation: utilisation(), demand: demand(),
+            capacity: map.rate("capacity"), utilisation: map.utilisation(default: 0.7) ?? 0.7,
+            demand: demand(),
             ttl: UInt32(RoleReader.ttl(map, "ttl", default: defaults.ttl)),
             sends: sends,
             empty: map.value("empty", "answer; use keep, servfail or nodata", default: .keep) {
@@ -59,6 +60,9 @@ struct RoleReader {
             drain: RoleReader.drain(map.mapping("drain"), defaults.drain),
             warm: map.duration("warm", default: defaults.warm), check: check(),
             answer: map.integer("answer", 0...1000, default: 0))
+        rule.slowStart = map.duration("slow_start", default: .zero)
+        rule.canary = map.duration("canary", default: .zero)
+        return rule
     }
 
     /// `check: {smtp: 25, every: 5s, timeout: 3s, rise: 2, fall: 3}`
@@ -124,20 +128,11 @@ struct RoleReader {
     static func drain(_ map: PolicyMapping, _ usual: DrainRule) -> DrainRule {
         defer { map.finish() }
         let factor = map.value("ttl_factor", "factor from 1 to 100", default: usual.ttlFactor) {
-            Double($0).flatMap { (1...100).contains($0) ? $0 : nil }
+            PolicyMapping.number($0).flatMap { (1...100).contains($0) ? $0 : nil }
         }
         return DrainRule(
             ttlFactor: factor, grace: map.duration("grace", default: usual.grace),
             deadline: map.duration("deadline", default: usual.deadline))
-    }
-
-    private func utilisation() -> Double {
-        let share = map.share("utilisation", default: 0.7)
-        guard share > 0 else {
-            map.problems.error(map.mark(of: "utilisation"), "utilisation must be above 0%")
-            return 0.7
-        }
-        return share
     }
 
     /// `names: {smtp-in: A, bounce: MX 10}`
@@ -264,7 +259,9 @@ struct MemberReader {
     private func role(_ node: Node) -> Role? {
         let text = node.scalar?.string ?? ""
         if let role = Role(text), roles.contains(role) { return role }
-        map.problems.error(node.mark, "'\(text)' is no role of this policy")
+        let near = PolicyMapping.nearest(text, roles.map(\.name))
+        map.problems.error(
+            node.mark, "'\(PolicyProblems.printable(text))' is no role of this policy\(near)")
         return nil
     }
 }
@@ -287,8 +284,16 @@ struct PolicyLint {
     let root: PolicyMapping
 
     func check(_ policy: Policy) {
+        checkSignals(policy)
+        if policy.colocates, let member = policy.members.first(where: \.agent) {
+            problems.warning(
+                root.mark(of: "colocate"),
+                "colocate: \(member.id) has an agent, which carries one role at a time; only "
+                    + "members with 'agent: false' are answered for several roles")
+        }
         let floors = policy.roles.reduce(0) { $0 + $1.min }
-        if !policy.members.isEmpty && floors > policy.members.count {
+        let isShared = policy.colocates && !policy.members.contains(where: \.agent)
+        if !policy.members.isEmpty, floors > policy.members.count, !isShared {
             problems.warning(
                 root.mark(of: "roles"),
                 "the floors add up to \(floors), but \(policy.members.count) members are listed; "

@@ -13,7 +13,7 @@ public actor RoleSchedulerService {
     private let start = ContinuousClock.now
     var state = FarmState()
     var health: [SmurfID: Health] = [:]
-    private var demand = Demand()
+    private(set) var demand = Demand()
     /// What the name server answers by.
     var published: FarmView?
     /// What the store has, or is about to have.
@@ -22,6 +22,8 @@ public actor RoleSchedulerService {
     var notes: [String] = []
     private var meters: [SmurfID: WorkMeter] = [:]
     private var checks: [SmurfID: CheckedMember] = [:]
+    /// Why signals that the policy names a source for have no number.
+    var signalTroubles: [String: String] = [:]
     /// Machines that are new or elsewhere, not yet in the state.
     private var arrivals: [SmurfID: [IPAddress]] = [:]
     /// How the record in the store is to be followed by the next one.
@@ -116,8 +118,9 @@ public actor RoleSchedulerService {
     }
 
     /// Notes a number of demand; absurd ones are dropped.
-    public func note(_ signal: String, _ value: Double) {
-        if !demand.note(signal, value, at: moment()) {
+    /// - Parameter age: since it was measured.
+    public func note(_ signal: String, _ value: Double, age: Duration = .zero) {
+        if !demand.note(signal, value, at: moment().advanced(by: .zero - age)) {
             logger.warning("dropped an absurd value", metadata: ["signal": "\(signal)"])
         }
     }
@@ -218,8 +221,10 @@ public actor RoleSchedulerService {
     private func planNext() async throws -> FarmView? {
         let now = moment()
         let health = checkedHealth(now)
-        let plan = plan(policy: policy, state: state, demand: demand, health: health, now: now)
-        var alarms = plan.notes + failedChecks
+        let plan = plan(
+            policy: policy, state: state, demand: demand, health: health, now: now,
+            timeOfDay: .local(Date()))
+        var alarms = plan.notes + failedChecks + signalNotes
         let view = numbered(
             membership(
                 of: plan.state, policy: policy, health: health, now: now,
@@ -237,6 +242,9 @@ public actor RoleSchedulerService {
                     "smurf": "\(action.smurf)", "to": "\(action.to)", "why": "\(action.why)",
                 ])
         }
+        if plan.phase != lastPlan?.phase {
+            logger.notice("phase", metadata: ["now": "\(plan.phase ?? "none")"])
+        }
         state = plan.state
         lastPlan = plan
         notes = alarms
@@ -247,6 +255,7 @@ public actor RoleSchedulerService {
     /// Whether something changed that a restart must find although nobody moved.
     private func isWorthSaving(_ next: FarmState) -> Bool {
         next.setpoints != state.setpoints || next.soaking != state.soaking
+            || next.latched != state.latched
             || next.departedSenders.keys != state.departedSenders.keys
             || next.lastMembers != state.lastMembers
     }
@@ -264,6 +273,7 @@ public actor RoleSchedulerService {
         let (store, bell) = (store, bell)
         let work = [
             Task { await HealthChecker(self).run() },
+            Task { await SignalReader(self).run() },
             Task { await store.run { bell.yield() } },
             Task {
                 while !Task.isCancelled {
@@ -409,6 +419,9 @@ public actor RoleSchedulerService {
 
     // MARK: What is shown
 
+    /// The policy with the changes of the phase that holds.
+    var ruling: Policy { policy.during(policy.phase(lastPlan?.phase)) }
+
     public func history(limit: Int) async throws -> [HistoryEntry] {
         try await store.history(limit: limit)
     }
@@ -419,10 +432,10 @@ public actor RoleSchedulerService {
         // Reports go to the leader: here nobody is missed.
         if writing.term == nil { state.resumed = now }
         let planner = PlanView(
-            policy: policy, state: state, health: checkedHealth(now), now: now)
+            policy: ruling, state: state, health: checkedHealth(now), now: now)
         let explained = Dictionary(
             (lastPlan?.explanation ?? []).map { ($0.role, $0) }, uniquingKeysWith: { $1 })
-        let roles = policy.rolesByPriority.map { rule in
+        let roles = ruling.rolesByPriority.map { rule in
             let line = explained[rule.role]
             return Board.RoleLine(
                 rule: rule, target: line?.target ?? rule.min, serving: planner.serving(rule.role),
@@ -438,8 +451,9 @@ public actor RoleSchedulerService {
             }
         }
         return Board(
-            version: version, roles: roles, smurfs: smurfs, signals: signals(now),
-            notes: notes + standingNotes, standing: store.standing.isShared ? store.standing : nil)
+            version: version, phase: lastPlan?.phase, roles: roles, smurfs: smurfs,
+            signals: signals(now), notes: notes + standingNotes,
+            standing: store.standing.isShared ? store.standing : nil)
     }
 
     private func signals(_ now: Moment) -> [Board.SignalLine] {

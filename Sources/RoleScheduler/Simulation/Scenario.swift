@@ -1,5 +1,5 @@
 public import Farm
-import RoleSchedulerCore
+public import RoleSchedulerCore
 
 /// What happens to a simulated farm: the mailing, the machines, the internet around them, and what goes
 /// wrong. Policies are compared by running them through the same scenario; it says nothing of roles'
@@ -39,6 +39,8 @@ public struct Scenario: Hashable, Sendable {
     public var noise = 0.0
     /// Seconds that the farm runs before the mailing begins, so that it starts settled.
     public var lead = 600
+    /// On the clock when the mailing begins.
+    public var start = TimeOfDay(minute: 12 * 60)
     /// The simulation ends here at the latest.
     public var horizon = 6 * 3600
     /// Seconds between two plans; nil: one, and more for farms of more than 500 machines, so that a

@@ -99,7 +99,9 @@ struct Simulation {
         var isCalm = published != nil && machines.down == 0
         if isSteered {
             let plan = plan(
-                policy: policy, state: state, demand: demand, health: machines.health, now: now)
+                policy: policy, state: state, demand: demand, health: machines.health, now: now,
+                timeOfDay: TimeOfDay(
+                    minute: scenario.start.minute + (clock - scenario.lead + 86_400) / 60))
             record.note(plan.actions, at: clock - scenario.lead)
             isCalm = isCalm && plan.actions.isEmpty && lastPlan?.actions.isEmpty ?? false
             state = plan.state

@@ -6,8 +6,12 @@ import RoleSchedulerCore
 /// `smurf policy`: what a policy file says, before anything follows it.
 struct PolicyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "policy", abstract: "Checks and explains policy files.",
-        subcommands: [Check.self, Explain.self, SimulateCommand.self])
+        commandName: "policy",
+        abstract: "Checks, explains, compares, tries and applies policy files.",
+        subcommands: [
+            Check.self, Explain.self, PolicyDiffCommand.self, SimulateCommand.self,
+            PolicyApplyCommand.self,
+        ])
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(

@@ -25,6 +25,8 @@ struct ScenarioOptions: ParsableArguments {
     @Option(help: "A file of JSON lines with arrivals and failures to live through again.")
     var trace: String?
     @Option(help: "Hours after which the simulation ends.") var hours = 6
+    @Option(help: "Time of day when the mailing begins, for phases by the clock: 21:30.")
+    var start = "12:00"
     @Option(help: "Everything random follows from it.") var seed: UInt64 = 1
 
     /// - Throws: `Report.badInput` after one message for the first absurd value.
@@ -40,6 +42,7 @@ struct ScenarioOptions: ParsableArguments {
         scenario.ignoringTTL = ignoreTTL / 100
         scenario.noise = noise / 100
         scenario.horizon = hours * 3600
+        scenario.start = try time(start)
         try check()
         for text in rate {
             let pair = parts(text, "=")
@@ -73,6 +76,14 @@ struct ScenarioOptions: ParsableArguments {
         for (name, value) in shares where !(0...100).contains(value) {
             throw refusal(name, "\(value)", "0 to 100")
         }
+    }
+
+    private func time(_ text: String) throws -> TimeOfDay {
+        let numbers = parts(text, ":").compactMap { UInt8($0) }
+        guard numbers.count == 2, numbers[0] < 24, numbers[1] < 60 else {
+            throw refusal("--start", text, "a time of day, 21:30")
+        }
+        return TimeOfDay(minute: Int(numbers[0]) * 60 + Int(numbers[1]))
     }
 
     private func parts(_ text: String, _ separator: Character) -> [String] {

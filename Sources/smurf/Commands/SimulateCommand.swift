@@ -34,7 +34,8 @@ struct SimulateCommand: ParsableCommand {
             try TraceFile.write(Trace(of: first), to: writeTrace)
         }
         guard !json else { return try printJSON(outcomes) }
-        printTable(outcomes)
+        print(OutcomeTable.lines(of: outcomes).joined(separator: "\n"))
+        print("\nLimits: no bounce waits longer than 5 min, 99 % of the clicks at most 10 s.")
         if staticAll {
             let bound = clairvoyantCompletion(scenario, rules)
             print(
@@ -73,26 +74,6 @@ struct SimulateCommand: ParsableCommand {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         print(String(decoding: try encoder.encode(outcomes), as: UTF8.self))
-    }
-
-    private func printTable(_ outcomes: [Outcome]) {
-        var table = Table([
-            "STEERED BY", "DONE AFTER", "OLDEST BOUNCE", "MOST BOUNCES WAIT", "CLICK P50", "P99",
-            "MOVES", "FLAPS", "LIMITS",
-        ])
-        for outcome in outcomes {
-            let done = outcome.completion.map { spoken(seconds: Double($0)) }
-            table.add([
-                outcome.name, done ?? "never (\(Int(outcome.unsent)) left)",
-                spoken(seconds: Double(outcome.worstBounceAge)),
-                String(Int(outcome.worstBounceBacklog)),
-                spoken(seconds: Double(outcome.clickWaitMedian)),
-                spoken(seconds: Double(outcome.clickWaitP99)), String(outcome.moves),
-                String(outcome.flaps), outcome.keepsLimits ? "kept" : "broken",
-            ])
-        }
-        print(table.lines.joined(separator: "\n"))
-        print("\nLimits: no bounce waits longer than 5 min, 99 % of the clicks at most 10 s.")
     }
 
     private func draw(_ outcome: Outcome, _ rules: Policy, to path: String) throws {

@@ -29,6 +29,7 @@ struct BoardSource: Sendable {
                 }
             }
             $0.notes = board.notes
+            $0.phase = board.phase ?? ""
             if let standing = board.standing { $0.cluster = BoardSource.cluster(standing) }
             $0.dns.queries = counters.queries
             $0.dns.answers = counters.answers

@@ -204,7 +204,10 @@ final class ControlNode: Sendable {
             services: [
                 ControlProvider(
                     scheduler: scheduler, board: board, deliveries: deliveries,
-                    zone: ZoneDesk(nameServer: nameServer, isShared: isShared, logger: logger))
+                    zone: ZoneDesk(nameServer: nameServer, isShared: isShared, logger: logger),
+                    policies: PolicyDesk(
+                        scheduler: scheduler, sources: sources, logger: logger,
+                        reload: { [self] in try await takeUp(sources.reread()) }))
             ])
     }
 
@@ -248,18 +251,21 @@ final class ControlNode: Sendable {
         }
     }
 
+    private func takeUp(_ fresh: FarmSources) async throws {
+        let server = nameServer
+        try await ControlNode.offPool {
+            try server.rereadCookieSecrets()
+            _ = try server.reload(fresh.zone)
+        }
+        await scheduler.replacePolicy(fresh.policy)
+        await deliveries.follow(fresh.policy)
+        logger.notice("policy and zone were read anew")
+    }
+
     /// SIGHUP: both files anew, all or nothing.
     private func reload() async {
         do {
-            let fresh = try sources.reread()
-            let server = nameServer
-            try await ControlNode.offPool {
-                try server.rereadCookieSecrets()
-                _ = try server.reload(fresh.zone)
-            }
-            await scheduler.replacePolicy(fresh.policy)
-            await deliveries.follow(fresh.policy)
-            logger.notice("policy and zone were read anew")
+            try await takeUp(sources.reread())
         } catch is ExitCode {
             // What is wrong was said line by line.
             logger.error("policy and zone stay as they were")

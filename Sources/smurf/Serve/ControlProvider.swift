@@ -11,6 +11,13 @@ struct ControlProvider: Smurffarm_V1_Control.SimpleServiceProtocol {
     let board: BoardSource
     let deliveries: Deliveries
     let zone: ZoneDesk
+    let policies: PolicyDesk
+
+    func policy(
+        request: Smurffarm_V1_PolicyRequest, context: ServerContext
+    ) async throws -> Smurffarm_V1_PolicyView {
+        try await policies.answer(request)
+    }
 
     func keys(
         request: Smurffarm_V1_KeysRequest, context: ServerContext

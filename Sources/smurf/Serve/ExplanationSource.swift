@@ -31,6 +31,7 @@ struct ExplanationSource {
                 }
             }
             $0.notes = explanation.notes
+            $0.phase = explanation.phase ?? ""
         }
     }
 

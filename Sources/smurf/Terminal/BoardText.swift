@@ -4,7 +4,10 @@ import Foundation
 /// The farm's board as text: roles with their members, machines with their states, signals, notes.
 enum BoardText {
     static func lines(of view: Smurffarm_V1_BoardView) -> [String] {
-        var lines = ["\(view.zone)   serial \(view.serial)   version \(view.version)", ""]
+        let phase = view.phase.isEmpty ? "" : "   phase \(view.phase)"
+        var lines = [
+            "\(view.zone)   serial \(view.serial)   version \(view.version)\(phase)", "",
+        ]
         if view.hasCluster { lines += nodes(view.cluster) + [""] }
         lines += roles(view.roles) + [""] + smurfs(view.smurfs)
         if !view.signals.isEmpty { lines += [""] + signals(view.signals) }

@@ -3,7 +3,7 @@ import FarmProtocol
 /// The explanation of roles and machines as text.
 enum ExplanationText {
     static func lines(of view: Smurffarm_V1_ExplainView) -> [String] {
-        var lines: [String] = []
+        var lines = view.phase.isEmpty ? [] : ["phase \(view.phase)"]
         for role in view.roles {
             if !lines.isEmpty { lines.append("") }
             lines += self.lines(of: role)
