@@ -222,7 +222,11 @@ extension InteropTests {
                     second.store.standing.leader?.node == "n1"
                 }
                 #expect(second.store.standing.term == nil)
+                let began = ContinuousClock.now
                 await first.close()
+                try await second.leads()
+                // By itself the lease would hold for two seconds and a half.
+                #expect(ContinuousClock.now - began < .seconds(1.5))
             } else {
                 await first.close()
                 second = try place.open()

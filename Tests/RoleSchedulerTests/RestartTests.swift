@@ -12,11 +12,13 @@ import Testing
 
     init() throws { directory = try TemporaryDirectory() }
 
-    private func service() throws -> RoleSchedulerService {
+    /// - Parameter guards: of the policy.
+    private func service(guards: String = "") throws -> RoleSchedulerService {
         let policy = try parsePolicy(
             """
             version: 1
             zone: smurf.example.test
+            guards: {\(guards)}
             defaults: {ttl: 1s, warm: 0s, drain: {ttl_factor: 1, grace: 0s, deadline: 1s}}
             movement: {max_inflight: 4, gap: 0s, min_dwell: 0s, up_window: 0s, down_window: 0s}
             roles:
@@ -133,5 +135,25 @@ import Testing
         let some = Array(try ids().prefix(2))
         let view = try await settle(service, heard: some, work: 2) { senders($0).count == 2 }
         #expect(senders(view) == some)
+    }
+
+    /// It had been down already: only those that were answered are awaited.
+    @Test func whoWasSilentBeforeARestartIsNotAnsweredAfterIt() async throws {
+        let guards = "dead_after: 6s, freeze_when_lost: 90%"
+        var first: RoleSchedulerService? = try service(guards: guards)
+        let all = try ids()
+        _ = try await settle(#require(first), heard: all, work: 4) { senders($0).count == 4 }
+        // One falls silent, and is left out after a third of `dead_after`.
+        let rest = Array(all.dropFirst())
+        let before = try await settle(#require(first), heard: rest, work: 4) {
+            senders($0) == rest
+        }
+        first = nil
+
+        let second = try service(guards: guards)
+        let after = try await settle(second, heard: [], work: nil) { _ in true }
+        #expect(senders(after) == senders(before))
+        // It speaks again, and is answered again.
+        _ = try await settle(second, heard: all, work: 4) { senders($0).count == 4 }
     }
 }

@@ -55,7 +55,8 @@ final class ControlNode: Sendable {
         scheduler =
             if let etcd {
                 try RoleSchedulerService(
-                    policy: sources.policy, store: EtcdFarmStore(etcd), logger: logger)
+                    policy: sources.policy, store: EtcdFarmStore(etcd),
+                    dataDirectory: dataDirectory, logger: logger)
             } else {
                 try RoleSchedulerService(
                     policy: sources.policy, dataDirectory: dataDirectory, logger: logger)

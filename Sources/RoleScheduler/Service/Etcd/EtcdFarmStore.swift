@@ -38,12 +38,15 @@ public final class EtcdFarmStore: FarmStore {
 
     public func run(_ changed: @escaping @Sendable () -> Void) async {
         bell.withLock { $0 = changed }
+        // Not in the group: letting go of the leadership at the end needs connections.
+        let connections = Task { [client] in await client.run() }
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.client.run() }
             group.addTask { await self.keepWatching() }
             group.addTask { await self.keepSession() }
             group.addTask { await self.keepStanding() }
         }
+        connections.cancel()
+        await connections.value
         bell.withLock { $0 = nil }
     }
 
