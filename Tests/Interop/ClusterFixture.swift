@@ -196,13 +196,15 @@ final class ClusterFixture: @unchecked Sendable {
         let answer =
             try JSONSerialization.jsonObject(with: Data(said.output.utf8)) as? [String: Any]
         let pairs = answer?["kvs"] as? [[String: Any]] ?? []
-        return try pairs.map { pair in
+        return try pairs.flatMap { pair in
             let value = Data(base64Encoded: pair["value"] as? String ?? "") ?? Data()
-            let entry = try JSONSerialization.jsonObject(with: value) as? [String: Any] ?? [:]
-            return Entry(
-                revision: pair["mod_revision"] as? Int ?? 0, term: entry["term"] as? Int ?? 0,
-                node: entry["node"] as? String ?? "", smurf: entry["smurf"] as? String ?? "",
-                to: entry["to"] as? String ?? "")
+            let entries = try JSONSerialization.jsonObject(with: value) as? [[String: Any]] ?? []
+            return entries.map { entry in
+                Entry(
+                    revision: pair["mod_revision"] as? Int ?? 0, term: entry["term"] as? Int ?? 0,
+                    node: entry["node"] as? String ?? "", smurf: entry["smurf"] as? String ?? "",
+                    to: entry["to"] as? String ?? "")
+            }
         }.sorted { $0.revision < $1.revision }
     }
 
