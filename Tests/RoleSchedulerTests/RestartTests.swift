@@ -12,15 +12,17 @@ import Testing
 
     init() throws { directory = try TemporaryDirectory() }
 
-    /// - Parameter guards: of the policy.
-    private func service(guards: String = "") throws -> RoleSchedulerService {
+    /// - Parameters:
+    ///   - guards: of the policy.
+    ///   - dwell: time that a machine stays in a role at least.
+    private func service(guards: String = "", dwell: String = "0s") throws -> RoleSchedulerService {
         let policy = try parsePolicy(
             """
             version: 1
             zone: smurf.example.test
             guards: {\(guards)}
             defaults: {ttl: 1s, warm: 0s, drain: {ttl_factor: 1, grace: 0s, deadline: 1s}}
-            movement: {max_inflight: 4, gap: 0s, min_dwell: 0s, up_window: 0s, down_window: 0s}
+            movement: {max_inflight: 4, gap: 0s, min_dwell: \(dwell), up_window: 0s, down_window: 0s}
             roles:
               smtp-out:
                 names: {smtp-out: A}
@@ -140,7 +142,8 @@ import Testing
     /// It had been down already: only those that were answered are awaited.
     @Test func whoWasSilentBeforeARestartIsNotAnsweredAfterIt() async throws {
         let guards = "dead_after: 6s, freeze_when_lost: 90%"
-        var first: RoleSchedulerService? = try service(guards: guards)
+        // Long enough for it to stay in its role, as one does that is not yet taken for dead.
+        var first: RoleSchedulerService? = try service(guards: guards, dwell: "10m")
         let all = try ids()
         _ = try await settle(#require(first), heard: all, work: 4) { senders($0).count == 4 }
         // One falls silent, and is left out after a third of `dead_after`.
@@ -150,7 +153,7 @@ import Testing
         }
         first = nil
 
-        let second = try service(guards: guards)
+        let second = try service(guards: guards, dwell: "10m")
         let after = try await settle(second, heard: [], work: nil) { _ in true }
         #expect(senders(after) == senders(before))
         // It speaks again, and is answered again.
