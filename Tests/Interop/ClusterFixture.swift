@@ -45,7 +45,11 @@ final class ClusterFixture: @unchecked Sendable {
         directory = try TemporaryDirectory()
         etcd = try EtcdCluster(members: 3)
         var ports: Set<UInt16> = []
-        while ports.count < 7 { ports.insert(try Product.freePort()) }
+        // Nobody listens on etcd's yet: they look free.
+        while ports.count < 7 {
+            let port = try Product.freePort()
+            if !etcd.ports.contains(port) { ports.insert(port) }
+        }
         let all = Array(ports)
         (dnsPorts, agentsPorts, feedPort) = (Array(all[0..<3]), Array(all[3..<6]), all[6])
         try directory.write("policy.yml", ClusterFixture.policy)
@@ -208,12 +212,18 @@ final class ClusterFixture: @unchecked Sendable {
         }.sorted { $0.revision < $1.revision }
     }
 
-    func stop() async {
+    /// Ends everything.
+    /// - Returns: with which status the control nodes that ran have ended.
+    @discardableResult
+    func stop() async -> [Int32] {
         for watch in watches { watch.stop() }
-        for daemon in agents + nodes.compactMap({ $0 }) {
-            daemon.signal(SIGCONT)
-            await daemon.stop()
+        for agent in agents { await agent.stop() }
+        var statuses: [Int32] = []
+        for node in nodes.compactMap({ $0 }) {
+            node.signal(SIGCONT)
+            statuses.append(await node.stop())
         }
         await etcd.stop()
+        return statuses
     }
 }
