@@ -53,6 +53,7 @@ lint:
 	swift format lint --strict --recursive Package.swift Sources/Farm Sources/AuthDNS Sources/RoleScheduler Sources/Delivery Sources/Sink Sources/smurf Tests Fuzz/Package.swift Fuzz/Sources/FuzzChecks Fuzz/Sources/fuzz
 	Scripts/check-imports
 	Scripts/check-sizes
+	Scripts/rfc-coverage
 
 protos:
 	Scripts/protos
