@@ -86,6 +86,7 @@ import ZoneFile
         let counters = server.counters
         #expect(counters.repliesByCode == [0: 2, 3: 1, 5: 1, 16: 1, 1: 1])
         #expect(counters.repliesByType == [.soa: 2, .a: 1, .aaaa: 1, .mx: 1])
+        #expect(counters.repliesBySize == [512: 6, 1_232: 0, 4_096: 0, 65_535: 0])
         #expect(counters.silent == 1 && counters.queries == 7)
         // UDP, TCP, TLS.
         #expect(server.countersByThread.map(\.queries) == [0, 7, 0])

@@ -47,6 +47,10 @@ struct CounterText {
             sum.repliesByType.sorted { $0.key < $1.key }.map {
                 ("type=\"\(CounterText.name(of: $0.key))\"", $0.value)
             })
+        add(
+            "replies_by_size_total", "counter",
+            "Replies by octets: up to each size and more than the one before.",
+            sum.repliesBySize.sorted { $0.key < $1.key }.map { ("octets=\"\($0.key)\"", $0.value) })
         add("replies_truncated_total", "counter", "Replies with TC set.", [("", sum.truncated)])
         add("silent_total", "counter", "Messages without a reply.", [("", sum.silent)])
         addDefences(sum)

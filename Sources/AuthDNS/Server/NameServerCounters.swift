@@ -13,6 +13,17 @@ final class WorkerCounters: Sendable {
         case cookieClient, cookieValid, cookieInvalid
         case limitDropped, limitTruncated
         case connections, connectionsRefused, connectionsIdle, connectionsSlow
+        case upTo512, upTo1232, upTo4096, over4096
+
+        /// By octets of a reply.
+        static func size(_ octets: Int) -> Cell {
+            switch octets {
+            case ...512: .upTo512
+            case ...1_232: .upTo1232
+            case ...4_096: .upTo4096
+            default: .over4096
+            }
+        }
     }
 
     private static let codes = 0..<25
@@ -23,6 +34,7 @@ final class WorkerCounters: Sendable {
         add(.queries)
         if case .v6 = client { add(.overIPv6) }
         guard outcome.length > 0 else { return add(.silent) }
+        add(Cell.size(outcome.length))
         add(min(Int(outcome.code), WorkerCounters.codes.upperBound - 1))
         if outcome.type.rawValue != 0 { add(WorkerCounters.cell(of: outcome.type)) }
         if outcome.isTruncated { add(.truncated) }
@@ -75,6 +87,10 @@ final class WorkerCounters: Sendable {
         sum.connections = .init(
             accepted: value(.connections), refused: value(.connectionsRefused),
             endedIdle: value(.connectionsIdle), endedSlow: value(.connectionsSlow))
+        sum.repliesBySize = [
+            512: value(.upTo512), 1_232: value(.upTo1232), 4_096: value(.upTo4096),
+            65_535: value(.over4096),
+        ]
         for code in WorkerCounters.codes {
             let count = cells[code].load(ordering: .relaxed)
             if count > 0 { sum.repliesByCode[UInt16(code)] = count }
@@ -100,6 +116,8 @@ public struct NameServerCounters: Hashable, Sendable {
     public var repliesByCode: [UInt16: UInt64] = [:]
     /// Replies by the type that was asked for; 0 stands for those that are counted together.
     public var repliesByType: [RecordType: UInt64] = [:]
+    /// Replies by their octets: up to each of these and more than the one before. A transfer counts as small.
+    public var repliesBySize: [Int: UInt64] = [:]
     /// Replies with TC set, and messages without a reply.
     public var truncated: UInt64 = 0
     public var silent: UInt64 = 0
@@ -145,6 +163,7 @@ public struct NameServerCounters: Hashable, Sendable {
         left.queriesWantingDNSSEC += right.queriesWantingDNSSEC
         left.repliesByCode.merge(right.repliesByCode, uniquingKeysWith: +)
         left.repliesByType.merge(right.repliesByType, uniquingKeysWith: +)
+        left.repliesBySize.merge(right.repliesBySize, uniquingKeysWith: +)
         left.truncated += right.truncated
         left.silent += right.silent
         left.cookies.clientOnly += right.cookies.clientOnly

@@ -31,7 +31,7 @@ public func membership(
         let ramping = planner.ramping(rule, members)
         for name in rule.names {
             var records = Membership.RoleRecords(
-                owner: name.owner, kind: name.kind, members: members, ttl: rule.ttl,
+                owner: name.owner, kind: name.kind, members: members, ttl: planner.ttl(of: rule),
                 whenEmpty: rule.empty == .nodata ? .nodata : .servfail, limit: rule.answer)
             records.ramping = ramping.isEmpty ? nil : ramping
             view.records.append(records)
@@ -102,6 +102,15 @@ extension Policy {
 }
 
 extension Planner {
+    /// How long answers of a role may be kept, in seconds: a third, though not less than ten seconds, from the moment
+    /// that a member is to leave and only waits for its turn, so that its drain is short for most who ask. Drains are
+    /// reckoned with the whole time all the same.
+    fileprivate func ttl(of rule: RolePolicy) -> UInt32 {
+        let serving = state.ids.count { record($0)?.state == .serving(rule.role) }
+        guard let wanted = state.setpoints[rule.role], wanted < serving else { return rule.ttl }
+        return min(rule.ttl, max(rule.ttl / 3, 10))
+    }
+
     /// Members of a role that are new in it, with the answers out of four that they are in by now. While
     /// every member is new there is nobody to lean on, and all are in all.
     fileprivate func ramping(_ rule: RolePolicy, _ members: [SmurfID]) -> [SmurfID: Int] {
