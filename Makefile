@@ -6,11 +6,11 @@ help:
 	@echo "make demo      a farm of six on this machine, a mailing of 20,000 messages, the account"
 	@echo "make build     .build/debug/smurf"
 	@echo "make test      lint, every test, and the tests against real peers"
-	@echo "make interop   only the tests against real peers (NSD, Unbound, Postfix, ...)"
+	@echo "make interop   only the tests against real peers (NSD, Unbound, Postfix, etcd, ...)"
 	@echo "make bench     figures against real peers, as ratios of one run"
 	@echo "make release   an optimised .build/release/smurf"
 	@echo "make lint      formatting, imports of the pure parts, sizes"
-	@echo "make protos    the gRPC stubs anew from Protos/farm.proto"
+	@echo "make protos    the gRPC stubs anew from Protos/"
 
 setup:
 	@Scripts/setup build

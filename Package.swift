@@ -224,7 +224,8 @@ let package = Package(
             name: "InteropTests",
             dependencies: [
                 "AuthDNS", "AuthDNSCore", "DNSTransport", "EtcdProtocol", "Farm", "RoleScheduler",
-                "TestSupport", "ZoneFile", .product(name: "Logging", package: "swift-log"),
+                "RoleSchedulerCore", "TestSupport", "ZoneFile",
+                .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Interop", swiftSettings: testing),
     ],

@@ -121,6 +121,20 @@ import Testing
         return (zone, at)
     }
 
+    /// A node that does not know the members yet must not have its zone file alone copied by secondaries.
+    @Test func aZoneThatMayNotBeAnsweredIsNotTransferred() throws {
+        var responder = try Self.responder(Self.image(9, [1]))
+        responder.settings.isServing = false
+        for query in [Self.query(.axfr), Self.query(.ixfr, serial: 1)] {
+            guard case .message(let reply) = responder.answer(query, Self.context(), unixTime: 5)
+            else {
+                Issue.record("a refusal is one message")
+                return
+            }
+            #expect(reply[3] & 15 == 2)
+        }
+    }
+
     @Test(arguments: 0..<6 as Range<UInt64>)
     func everyOlderVersionIsLedToTheNewest(round: UInt64) throws {
         let seed = SeededGenerator.announcedSeed("TransferTests") &+ round

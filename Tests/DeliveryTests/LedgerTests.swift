@@ -32,6 +32,19 @@ import Testing
         return id
     }
 
+    /// A core that feeds again after one on another machine has must be the newest for every smurf.
+    @Test func anEpochCanBeRaisedAndStaysSo() async throws {
+        let ledger = try open()
+        #expect(ledger.epoch == 1)
+        try await ledger.beginEpoch(atLeast: 1_800_000_000)
+        #expect(ledger.epoch == 1_800_000_000)
+        // A clock that was set back makes it no smaller.
+        try await ledger.beginEpoch(atLeast: 1_700_000_000)
+        #expect(ledger.epoch == 1_800_000_001)
+        try ledger.close()
+        #expect(try open().epoch == 1_800_000_002)
+    }
+
     private func settle(
         _ ledger: SQLiteLedger, _ mailing: UInt32, _ items: [RowOutcome], number: UInt64 = 1,
         smurf: String = "s01", run: UInt64 = 7

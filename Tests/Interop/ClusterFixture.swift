@@ -7,8 +7,9 @@ final class ClusterFixture: @unchecked Sendable {
     // @unchecked: only the test that made it, one step after the other, changes what it holds.
     static let zone = "smurf.example.test"
     static let names = ["n1", "n2", "n3"]
-    /// Seconds.
-    static let leaderTTL = 2
+    /// Seconds; another number for figures.
+    static let leaderTTL =
+        Int(ProcessInfo.processInfo.environment["SMURF_LEADER_TTL"] ?? "") ?? 2
 
     static let policy = """
         version: 1
@@ -44,7 +45,11 @@ final class ClusterFixture: @unchecked Sendable {
         directory = try TemporaryDirectory()
         etcd = try EtcdCluster(members: 3)
         var ports: Set<UInt16> = []
-        while ports.count < 7 { ports.insert(try Product.freePort()) }
+        // Nobody listens on etcd's yet: they look free.
+        while ports.count < 7 {
+            let port = try Product.freePort()
+            if !etcd.ports.contains(port) { ports.insert(port) }
+        }
         let all = Array(ports)
         (dnsPorts, agentsPorts, feedPort) = (Array(all[0..<3]), Array(all[3..<6]), all[6])
         try directory.write("policy.yml", ClusterFixture.policy)
@@ -195,22 +200,30 @@ final class ClusterFixture: @unchecked Sendable {
         let answer =
             try JSONSerialization.jsonObject(with: Data(said.output.utf8)) as? [String: Any]
         let pairs = answer?["kvs"] as? [[String: Any]] ?? []
-        return try pairs.map { pair in
+        return try pairs.flatMap { pair in
             let value = Data(base64Encoded: pair["value"] as? String ?? "") ?? Data()
-            let entry = try JSONSerialization.jsonObject(with: value) as? [String: Any] ?? [:]
-            return Entry(
-                revision: pair["mod_revision"] as? Int ?? 0, term: entry["term"] as? Int ?? 0,
-                node: entry["node"] as? String ?? "", smurf: entry["smurf"] as? String ?? "",
-                to: entry["to"] as? String ?? "")
+            let entries = try JSONSerialization.jsonObject(with: value) as? [[String: Any]] ?? []
+            return entries.map { entry in
+                Entry(
+                    revision: pair["mod_revision"] as? Int ?? 0, term: entry["term"] as? Int ?? 0,
+                    node: entry["node"] as? String ?? "", smurf: entry["smurf"] as? String ?? "",
+                    to: entry["to"] as? String ?? "")
+            }
         }.sorted { $0.revision < $1.revision }
     }
 
-    func stop() async {
+    /// Ends everything.
+    /// - Returns: with which status the control nodes that ran have ended.
+    @discardableResult
+    func stop() async -> [Int32] {
         for watch in watches { watch.stop() }
-        for daemon in agents + nodes.compactMap({ $0 }) {
-            daemon.signal(SIGCONT)
-            await daemon.stop()
+        for agent in agents { await agent.stop() }
+        var statuses: [Int32] = []
+        for node in nodes.compactMap({ $0 }) {
+            node.signal(SIGCONT)
+            statuses.append(await node.stop())
         }
         await etcd.stop()
+        return statuses
     }
 }

@@ -23,6 +23,9 @@ final class EtcdCluster: @unchecked Sendable {
         members = Array(repeating: nil, count: count)
     }
 
+    /// All that it listens on, or will.
+    var ports: Set<UInt16> { Set(clientPorts + peerPorts) }
+
     private var scheme: String { trust == nil ? "http" : "https" }
     func url(_ index: Int) -> String { "\(scheme)://127.0.0.1:\(clientPorts[index])" }
     var urls: [String] { members.indices.map(url) }

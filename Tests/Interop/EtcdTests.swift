@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import RoleScheduler
+@testable import RoleSchedulerCore
 
 extension InteropTests {
     /// What is particular about etcd: certificates, compaction, a member without a leader.
@@ -124,6 +125,48 @@ extension InteropTests {
             #expect(took < .seconds(20))
             work.cancel()
             await work.value
+            await cluster.stop()
+        }
+
+        /// etcd takes requests of 1.5 MB unless it is told to take more: a record is written whole.
+        @Test(.timeLimit(.minutes(2)))
+        func aFarmOfThousandsFitsIntoOneRecord() async throws {
+            let cluster = try EtcdCluster(members: 3)
+            try await cluster.start()
+            let store = FarmStoreTests.Opened(try EtcdFarmStore(settings(cluster)))
+            try await store.leads()
+            let role = try #require(Role("smtp-out"))
+            for count in [1_000, 5_000] {
+                var record = FarmRecord()
+                for number in 0..<count {
+                    let id = try #require(SmurfID("smurf-\(number)"))
+                    var machine = SmurfRecord(
+                        addresses: [.v4(0x0A00_0000 + UInt32(number))],
+                        since: Moment(seconds: Double(number)))
+                    (machine.state, machine.reason) = (.serving(role), "ready")
+                    record.state.smurfs[id] = machine
+                }
+                var membership = Membership(version: 1)
+                membership.hosts = record.state.ids.map {
+                    .init(id: $0, addresses: record.state.smurfs[$0]?.addresses ?? [])
+                }
+                membership.records = [
+                    .init(owner: "smtp-out", kind: .address, members: record.state.ids, ttl: 30)
+                ]
+                record.state.lastMembers[role] = record.state.ids
+                record.view = FarmView(membership: membership, serial: 1)
+                let began = ContinuousClock.now
+                let coded = try record.coded(now: Moment(seconds: 9_000), unixTime: 0)
+                let made = ContinuousClock.now
+                _ = try await store.store.save(
+                    coded, adding: [], from: 0,
+                    after: store.store.load()?.revision ?? 0,
+                    term: #require(store.store.standing.term))
+                print(
+                    "\(count) machines: \(coded.count) octets, coded in \(made - began), written "
+                        + "in \(ContinuousClock.now - made)")
+            }
+            await store.close()
             await cluster.stop()
         }
     }

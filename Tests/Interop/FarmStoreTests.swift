@@ -144,8 +144,12 @@ extension InteropTests {
             let store = try place.open()
             try await store.leads()
             var all: [HistoryEntry] = []
+            // More at once than a transaction of etcd has steps, and single ones.
             for batch in 0..<13 {
-                let fresh = try (0..<97).map { try FarmStoreTests.entry(batch * 97 + $0, term: 3) }
+                let size = [300, 1, 7][batch % 3]
+                let fresh = try (0..<size).map {
+                    try FarmStoreTests.entry(all.count + $0, term: 3)
+                }
                 try await store.save("\(batch)", fresh, from: UInt64(all.count))
                 all += fresh
             }
@@ -222,7 +226,11 @@ extension InteropTests {
                     second.store.standing.leader?.node == "n1"
                 }
                 #expect(second.store.standing.term == nil)
+                let began = ContinuousClock.now
                 await first.close()
+                try await second.leads()
+                // By itself the lease would hold for two seconds and a half.
+                #expect(ContinuousClock.now - began < .seconds(1.5))
             } else {
                 await first.close()
                 second = try place.open()

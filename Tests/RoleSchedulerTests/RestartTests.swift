@@ -12,13 +12,17 @@ import Testing
 
     init() throws { directory = try TemporaryDirectory() }
 
-    private func service() throws -> RoleSchedulerService {
+    /// - Parameters:
+    ///   - guards: of the policy.
+    ///   - dwell: time that a machine stays in a role at least.
+    private func service(guards: String = "", dwell: String = "0s") throws -> RoleSchedulerService {
         let policy = try parsePolicy(
             """
             version: 1
             zone: smurf.example.test
+            guards: {\(guards)}
             defaults: {ttl: 1s, warm: 0s, drain: {ttl_factor: 1, grace: 0s, deadline: 1s}}
-            movement: {max_inflight: 4, gap: 0s, min_dwell: 0s, up_window: 0s, down_window: 0s}
+            movement: {max_inflight: 4, gap: 0s, min_dwell: \(dwell), up_window: 0s, down_window: 0s}
             roles:
               smtp-out:
                 names: {smtp-out: A}
@@ -164,5 +168,26 @@ import Testing
         _ = try await second.tick()
         #expect(try await phase(second, 3) == "bulge")
         #expect(try await phase(second, 1) == nil)
+    }
+
+    /// It had been down already: only those that were answered are awaited.
+    @Test func whoWasSilentBeforeARestartIsNotAnsweredAfterIt() async throws {
+        let guards = "dead_after: 6s, freeze_when_lost: 90%"
+        // Long enough for it to stay in its role, as one does that is not yet taken for dead.
+        var first: RoleSchedulerService? = try service(guards: guards, dwell: "10m")
+        let all = try ids()
+        _ = try await settle(#require(first), heard: all, work: 4) { senders($0).count == 4 }
+        // One falls silent, and is left out after a third of `dead_after`.
+        let rest = Array(all.dropFirst())
+        let before = try await settle(#require(first), heard: rest, work: 4) {
+            senders($0) == rest
+        }
+        first = nil
+
+        let second = try service(guards: guards, dwell: "10m")
+        let after = try await settle(second, heard: [], work: nil) { _ in true }
+        #expect(senders(after) == senders(before))
+        // It speaks again, and is answered again.
+        _ = try await settle(second, heard: all, work: 4) { senders($0).count == 4 }
     }
 }

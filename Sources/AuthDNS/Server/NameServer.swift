@@ -63,7 +63,8 @@ public final class NameServer: Sendable {
                 NotifyWorker.Target(
                     address: told.address, port: told.port,
                     key: keys.first { $0.name == told.key })
-            }, published: published, stopping: stopping)
+            }, listening: configuration.listen.map(\.address), published: published,
+            stopping: stopping)
     }
 
     private static func answerSettings(

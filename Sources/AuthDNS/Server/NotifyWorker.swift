@@ -21,12 +21,21 @@ final class NotifyWorker: Sendable {
     }
 
     private let targets: [Target]
+    /// Addresses to speak from: secondaries know this server by them.
+    private let sources: [IPAddress]
     private let published: PublishedImage
     private let stopping: StopFlag
     private let state: Mutex<State>
 
-    init(targets: [Target], published: PublishedImage, stopping: StopFlag) {
+    /// - Parameter listening: addresses that are answered on. Of each family the first is spoken from that can reach
+    ///   the targets.
+    init(
+        targets: [Target], listening: [IPAddress], published: PublishedImage, stopping: StopFlag
+    ) {
         self.targets = targets
+        sources = listening.filter { own in
+            !own.isUnspecified && targets.allSatisfy { $0.address.isLoopback == own.isLoopback }
+        }
         self.published = published
         self.stopping = stopping
         state = Mutex(State(schedule: NotifySchedule(count: targets.count)))
@@ -39,8 +48,7 @@ final class NotifyWorker: Sendable {
 
     /// Works until `stopping` is set; returns soon after.
     func run() {
-        let kind = Int32(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
-        let sockets = [socket(AF_INET, kind, 0), socket(AF_INET6, kind, 0)]
+        let sockets = [open(AF_INET, octets: 4), open(AF_INET6, octets: 16)]
         defer { for descriptor in sockets where descriptor >= 0 { close(descriptor) } }
         while !stopping.isSet {
             var polled = sockets.map {
@@ -64,6 +72,19 @@ final class NotifyWorker: Sendable {
                 }
             }
         }
+    }
+
+    /// A datagram socket of a family, whose addresses have so many octets.
+    private func open(_ family: Int32, octets: Int) -> Int32 {
+        let kind = Int32(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        let descriptor = socket(family, kind, 0)
+        if let source = sources.first(where: { $0.octets.count == octets }) {
+            // When it fails, the system chooses as it would have.
+            _ = unsafe Socket.withSocketAddress(source, 0) { name, length in
+                unsafe bind(descriptor, __CONST_SOCKADDR_ARG(__sockaddr__: name), length)
+            }
+        }
+        return descriptor
     }
 
     private func messages(_ soa: ResourceRecord) -> [(Int, [UInt8])] {

@@ -35,8 +35,12 @@ enum PrimaryConnection {
     ) async throws -> NIOAsyncChannel<ByteBuffer, ByteBuffer> {
         let context = try primary.tls.map { try tlsContext($0) }
         let name = primary.tls?.name
-        let bootstrap = ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        var bootstrap = ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
             .connectTimeout(silence)
+        if let source = primary.source {
+            bootstrap = bootstrap.bind(
+                to: try SocketAddress(ipAddress: source.description, port: 0))
+        }
         return try await bootstrap.connect(
             host: primary.address.description, port: Int(primary.port)
         ) { channel -> EventLoopFuture<NIOAsyncChannel<ByteBuffer, ByteBuffer>> in

@@ -13,14 +13,18 @@ public struct ZoneFetcher: Sendable {
     public struct Primary: Sendable {
         public var address: IPAddress
         public var port: UInt16
+        /// Address of this machine to ask from; nil: whichever the system takes.
+        public var source: IPAddress?
         /// Signs what is asked, and what is answered.
         public var key: TSIGKey?
         /// nil: by TCP.
         public var tls: PrimaryTLS?
 
         public init(
-            address: IPAddress, port: UInt16, key: TSIGKey? = nil, tls: PrimaryTLS? = nil
+            address: IPAddress, port: UInt16, source: IPAddress? = nil, key: TSIGKey? = nil,
+            tls: PrimaryTLS? = nil
         ) {
+            self.source = source
             self.address = address
             self.port = port
             self.key = key

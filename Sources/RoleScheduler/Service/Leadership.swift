@@ -34,9 +34,9 @@ extension RoleSchedulerService {
         let saved = try await store.load()
         let now = moment()
         health = [:]
-        if let saved {
+        if let found = saved ?? (current == nil ? inherited : nil) {
             let record = try FarmRecord(
-                coded: saved.coded, now: now, unixTime: Date().timeIntervalSince1970)
+                coded: found.coded, now: now, unixTime: Date().timeIntervalSince1970)
             if let current, record.view?.isOlder(than: current) ?? true {
                 // A store does not go back by itself.
                 logger.warning(
@@ -44,16 +44,39 @@ extension RoleSchedulerService {
                 )
             } else {
                 (state, current) = (record.state, record.view)
+                health = RoleSchedulerService.silent(in: &state, current, policy, at: now)
             }
-            writing.follow(record, revision: saved.revision)
-        } else {
-            writing.revision = 0
+            if saved != nil { writing.follow(record, revision: found.revision) }
         }
+        if saved == nil { writing.revision = 0 }
         if !state.smurfs.isEmpty { state.resumed = now }
         state = RoleSchedulerService.enrolled(state, policy, at: now)
         writing.term = term
         if store.standing.isShared { logger.notice("this node leads, term \(term)") }
         return current == published ? nil : current
+    }
+
+    /// Notes which machines serve and were not answered when the record was written: they were down, and are not awaited
+    /// like the others but have to be heard, or to pass their check.
+    /// - Returns: what is to be known of their health until then.
+    static func silent(
+        in state: inout FarmState, _ view: FarmView?, _ policy: Policy, at now: Moment
+    ) -> [SmurfID: Health] {
+        guard let view = view?.membership else { return [:] }
+        let before = now.advanced(by: .zero - policy.guards.downAfter - .seconds(1))
+        var silent: [SmurfID: Health] = [:]
+        for id in state.ids {
+            guard case .serving(let role)? = state.smurfs[id]?.state, let rule = policy[role],
+                policy.member(id).agent || rule.check != nil
+            else { continue }
+            let owners = Set(rule.names.map(\.owner))
+            let answered = view.records.filter { owners.contains($0.owner) }.flatMap(\.members)
+            guard !answered.isEmpty, !answered.contains(id) else { continue }
+            state.smurfs[id]?.unreadySince = before
+            silent[id] = Health(
+                heard: before, ready: false, role: role, connections: 0, load: 0, work: 0)
+        }
+        return silent
     }
 
     /// Takes up what the leader has written.

@@ -26,6 +26,8 @@ public actor RoleSchedulerService {
     var signalTroubles: [String: String] = [:]
     /// Machines that are new or elsewhere, not yet in the state.
     private var arrivals: [SmurfID: [IPAddress]] = [:]
+    /// What a farm of one node has left for an empty store.
+    var inherited: SavedRecord?
     /// How the record in the store is to be followed by the next one.
     var writing = RecordWriting()
     /// The serial that the name server answers with; nil while it does not answer.
@@ -48,7 +50,9 @@ public actor RoleSchedulerService {
         if let saved = store.newest {
             let record = try FarmRecord(
                 coded: saved.coded, now: origin, unixTime: Date().timeIntervalSince1970)
-            (state, current) = (record.state, record.view)
+            var taken = record.state
+            health = RoleSchedulerService.silent(in: &taken, record.view, policy, at: origin)
+            (state, current) = (taken, record.view)
             writing.follow(record, revision: saved.revision)
         }
         writing.term = store.standing.term
@@ -56,10 +60,17 @@ public actor RoleSchedulerService {
     }
 
     /// One of several nodes; nothing is known before `run`.
-    public init(policy: Policy, store: any FarmStore, logger: Logger) {
+    /// - Parameter directory: a farm that was kept there (`farm.sqlite`) is taken over when the store is empty.
+    /// - Throws: when there is such a file and it is damaged.
+    public init(
+        policy: Policy, store: any FarmStore, dataDirectory directory: String, logger: Logger
+    ) throws {
         self.policy = policy
         self.logger = logger
         self.store = store
+        if FileManager.default.fileExists(atPath: directory + "/farm.sqlite") {
+            inherited = try SQLiteFarmStore(directory: directory).newest
+        }
         (orders, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
@@ -137,10 +148,9 @@ public actor RoleSchedulerService {
 
     // MARK: Checks from outside
 
-    /// Who is to be checked now: members that hold a role with a check, as they are answered or soon will be. Only the
-    /// leader looks.
+    /// Who is to be checked now: members that hold a role with a check, as they are answered or soon will be. A node that
+    /// follows looks too, so that it knows at once when it comes to lead.
     func checkTargets() -> [CheckTarget] {
-        guard writing.term != nil else { return [] }
         // Whoever comes back to a role is looked at anew.
         checks = checks.filter { id, found in state.smurfs[id]?.assigned == found.role }
         return state.ids.compactMap { id in

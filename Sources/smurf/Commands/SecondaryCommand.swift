@@ -124,7 +124,15 @@ struct SecondaryCommand: AsyncParsableCommand {
             }
             return ZoneFetcher.Primary(
                 address: place.address, port: primary.isPortGiven || !primaryTLS ? place.port : 853,
-                key: key, tls: security)
+                source: source(for: place.address), key: key, tls: security)
+        }
+    }
+
+    /// Primaries know this server by an address that it answers on, when that can reach them.
+    private func source(for primary: IPAddress) -> IPAddress? {
+        dns.map(\.address).first {
+            !$0.isUnspecified && $0.octets.count == primary.octets.count
+                && $0.isLoopback == primary.isLoopback
         }
     }
 }

@@ -158,6 +158,8 @@ struct ServeCommand: AsyncParsableCommand {
             nameServer = try NameServer(
                 configuration: ground.names, zone: ground.sources.zone, logger: logger,
                 on: ground.sockets)
+            // By the zone file alone the names of roles would not exist. A resolver asks another node instead.
+            if cluster.etcd != nil, !nameServer.hasMembers { nameServer.setServing(false) }
             secure = try await tls.listener(for: nameServer, on: ground.secure)
             node = try controlNode(ground.sources, lock, nameServer, logger)
         } catch {

@@ -9,7 +9,6 @@ import GRPCNIOTransportHTTP2
 import Logging
 import RoleScheduler
 import RoleSchedulerCore
-import Synchronization
 import UnixSignals
 
 /// A control node: the parts of the farm that know the whole of it, wired together. What it wires has
@@ -27,7 +26,6 @@ final class ControlNode: Sendable {
     private let lock: DataDirectoryLock
     /// Whether there may be other control nodes.
     private let isShared: Bool
-    private let isAnswering = Atomic<Bool>(false)
     private let logger: Logger
 
     /// Opens the store.
@@ -55,7 +53,8 @@ final class ControlNode: Sendable {
         scheduler =
             if let etcd {
                 try RoleSchedulerService(
-                    policy: sources.policy, store: EtcdFarmStore(etcd), logger: logger)
+                    policy: sources.policy, store: EtcdFarmStore(etcd),
+                    dataDirectory: dataDirectory, logger: logger)
             } else {
                 try RoleSchedulerService(
                     policy: sources.policy, dataDirectory: dataDirectory, logger: logger)
@@ -153,32 +152,24 @@ final class ControlNode: Sendable {
         }
     }
 
-    /// The scheduler, and the name server as soon as there is something to answer by.
+    /// The name server, and the scheduler, which tells it what to answer.
     private func addAnswering(to group: inout ThrowingTaskGroup<End?, any Error>) {
-        // By the zone file alone the names of roles would not exist, which is worse than no answer where others answer.
-        if !isShared || nameServer.hasMembers {
-            answer()
-        } else {
-            logger.notice("waits for what the other control nodes answer, and answers nothing yet")
-        }
-        add("the scheduler", to: &group) { [self] in
-            try await scheduler.run(served: { [nameServer] in
-                nameServer.hasMembers ? nameServer.serial : nil
-            }) { view in
-                try await ControlNode.offPool { [nameServer] in
-                    _ = try nameServer.publish(view.membership, serial: view.serial)
-                }
-                answer()
-            }
-        }
-    }
-
-    /// Begins to answer DNS, once.
-    private func answer() {
-        guard !isAnswering.exchange(true, ordering: .relaxed) else { return }
         nameServer.start()
         for endpoint in nameServer.endpoints {
             logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")
+        }
+        if isShared && !nameServer.hasMembers {
+            logger.notice("answers SERVFAIL until it knows what the other control nodes answer")
+        }
+        add("the scheduler", to: &group) { [scheduler, nameServer] in
+            try await scheduler.run(served: {
+                nameServer.hasMembers ? nameServer.serial : nil
+            }) { view in
+                try await ControlNode.offPool {
+                    _ = try nameServer.publish(view.membership, serial: view.serial)
+                }
+                nameServer.setServing(true)
+            }
         }
     }
 

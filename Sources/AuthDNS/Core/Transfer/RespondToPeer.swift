@@ -59,6 +59,9 @@ public struct PeerResponder: Sendable {
         guard asked == image.apex else {
             return refused(.notAuthoritative, query, facts, exchange, unixTime)
         }
+        guard settings.isServing else {
+            return refused(.serverFailure, query, facts, exchange, unixTime)
+        }
         let isIncremental = facts.type == .ixfr
         if context.transport == .udp && !isIncremental {
             return refused(.formatError, query, facts, exchange, unixTime)

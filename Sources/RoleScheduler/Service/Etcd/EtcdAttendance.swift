@@ -57,25 +57,27 @@ extension EtcdFarmStore {
     private func keep(_ lease: Int64) async {
         var renewed = ContinuousClock.now
         var told: NodeStatus?
-        var failedAt: ContinuousClock.Instant?
+        var hasFailed = false
         while !Task.isCancelled {
             let now = ContinuousClock.now
             do throws(EtcdFault) {
+                if now - renewed >= time / 3 || hasFailed {
+                    guard try await client.keepAlive(lease, within: Self.patience) else { return }
+                    renewed = now
+                    change { $0.renew(lease, until: now + time) }
+                }
                 let own = status.withLock { $0 }
                 if own != told {
                     try await tell(own, under: lease)
                     told = own
                 }
-                if now - renewed >= time / 3 || failedAt != nil {
-                    guard try await client.keepAlive(lease, within: Self.patience) else { return }
-                    renewed = now
-                    change { $0.renew(lease, until: now + time) }
-                }
-                failedAt = nil
+                hasFailed = false
             } catch {
-                // The lease is gone ("lease not found"), or nobody has answered for as long as it holds.
-                if error.isDefinite || now - renewed > time { return }
-                failedAt = now
+                // "lease not found". Otherwise it may have outlived the silence: without quorum no lease ends, and afterwards
+                // each begins anew in full. What hangs on it is this node's again as soon as it is renewed.
+                if error.isDefinite { return }
+                hasFailed = true
+                change { $0.trouble = error.description }
             }
             try? await Task.sleep(for: .milliseconds(50))
         }

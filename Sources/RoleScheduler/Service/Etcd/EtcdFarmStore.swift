@@ -38,12 +38,15 @@ public final class EtcdFarmStore: FarmStore {
 
     public func run(_ changed: @escaping @Sendable () -> Void) async {
         bell.withLock { $0 = changed }
+        // Not in the group: letting go of the leadership at the end needs connections.
+        let connections = Task { [client] in await client.run() }
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.client.run() }
             group.addTask { await self.keepWatching() }
             group.addTask { await self.keepSession() }
             group.addTask { await self.keepStanding() }
         }
+        connections.cancel()
+        await connections.value
         bell.withLock { $0 = nil }
     }
 
@@ -101,10 +104,11 @@ public final class EtcdFarmStore: FarmStore {
             .madeAt(keys.leader, Int64(clamping: term)), .changedAt(keys.record, revision),
         ]
         request.success = [.put(keys.record, coded)]
-        for (index, entry) in entries.enumerated() {
+        if !entries.isEmpty {
             do {
-                let value = try JSONEncoder().encode(entry)
-                request.success.append(.put(keys.entry(number &+ UInt64(index)), value))
+                // All of them under one key: a transaction has 128 steps at most.
+                let value = try JSONEncoder().encode(entries)
+                request.success.append(.put(keys.entry(number), value))
             } catch {
                 throw .unusable("the history cannot be written down: \(error)")
             }
@@ -147,6 +151,7 @@ public final class EtcdFarmStore: FarmStore {
         let (first, behind) = EtcdClient.range(ofPrefix: keys.history)
         var end = behind
         while limit <= 0 || entries.count < limit {
+            // A key has an entry at least.
             let wanted = limit <= 0 ? Self.page : min(Self.page, limit - entries.count)
             let answer = try await reading { [end] (client) throws(EtcdFault) in
                 try await client.range(
@@ -155,12 +160,14 @@ public final class EtcdFarmStore: FarmStore {
                         ($0.sortOrder, $0.sortTarget) = (.descend, .key)
                     }, within: Self.patience)
             }
-            entries += answer.kvs.compactMap {
-                try? JSONDecoder().decode(HistoryEntry.self, from: $0.value)
+            for pair in answer.kvs {
+                let some = try? JSONDecoder().decode([HistoryEntry].self, from: pair.value)
+                entries += (some ?? []).reversed()
             }
             guard answer.kvs.count == wanted, let last = answer.kvs.last else { break }
             end = last.key
         }
+        if limit > 0 { entries.removeLast(max(entries.count - limit, 0)) }
         return entries
     }
 

@@ -26,7 +26,7 @@ struct EtcdKeys: Sendable {
         return text.hasPrefix(node) ? String(text.dropFirst(node.count)) : nil
     }
 
-    /// The key of one entry. Keys are in the order of their numbers.
+    /// The key of entries that were made together, by the number of the first. Keys are in the order of their numbers.
     func entry(_ number: UInt64) -> Data {
         let digits = String(number)
         return Data((history + String(repeating: "0", count: 20 - digits.count) + digits).utf8)
