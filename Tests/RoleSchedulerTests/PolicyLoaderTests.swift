@@ -56,6 +56,8 @@ import Testing
         ("roles: {web: {ttl: 30}}", "3:20", "give it a unit"),
         ("roles: {web: {warm: -3}}", "3:21", "'-3' is no duration; use 500ms, 30s, 5m or 2h\n"),
         ("roles: {w\u{0}b: {min: 1}}", "3:10", "the control character U+0000"),
+        ("roles: {web: {}}  # \u{85}", "3:21", "the control character U+0085"),
+        ("roles: {web: {}}  # \u{2028}", "3:21", "the control character U+2028"),
         ("roles: {web: {min: \"\u{1b}[31m\"}}", "3:21", "the control character U+001B"),
         ("roles: {web: {names: {www: A}}}\nmembers: [{id: web}]", "4:16", "the name of role 'web'"),
         ("roles: {web: {names: {www: A}}}\nmembers: [{id: www}]", "4:16", "a name of role 'web'"),

@@ -8,7 +8,8 @@ public struct FarmState: Hashable, Sendable, Codable {
     public var smurfs: [SmurfID: SmurfRecord] = [:]
     /// Members each role shall have, as demand has it after windows and tolerance.
     public var setpoints: [Role: Int] = [:]
-    /// What demand alone asked for, newest last; as long as the down window.
+    /// What demand alone asked for, newest last; as long as the down window, and thinned: some hundred entries,
+    /// however often plans are made.
     public var wanted: [Role: [Wanted]] = [:]
     /// Roles that had backlog when their signal was last seen.
     public var soaking: Set<Role> = []
@@ -35,10 +36,27 @@ public struct FarmState: Hashable, Sendable, Codable {
     /// Ids in the order in which everything walks them.
     public var ids: [SmurfID] { smurfs.keys.sorted() }
 
-    /// One measurement of demand.
+    /// One measurement of demand, or the last of several with the most of them.
     public struct Wanted: Hashable, Sendable, Codable {
         public var at: Moment
         public var count: Int
+        /// nil when it is `count`.
+        public var peak: Int?
+
+        public init(at: Moment, count: Int) {
+            self.at = at
+            self.count = count
+        }
+
+        var most: Int { Swift.max(peak ?? count, count) }
+
+        /// The later of two measurements stands for both.
+        func followed(by next: Wanted) -> Wanted {
+            var merged = next
+            let most = Swift.max(most, next.most)
+            merged.peak = most == next.count ? nil : most
+            return merged
+        }
     }
 }
 

@@ -79,7 +79,7 @@ struct RoleDemand {
             let above = recent.filter { $0.count > setpoint }
             return .upWindow(share: Double(above.count) / Double(max(recent.count, 1)))
         }
-        let last = history.last { $0.count >= setpoint }?.at ?? history.first?.at ?? now
+        let last = history.last { $0.most >= setpoint }?.at ?? history.first?.at ?? now
         return .downWindow(left: max(movement.downWindow - now.since(last), .zero))
     }
 
@@ -102,12 +102,32 @@ struct RoleDemand {
         // One entry per moment: what is looked at twice must not count twice.
         if history.last?.at == now { history.removeLast() }
         history.append(FarmState.Wanted(at: now, count: wanted))
+        history = thinned(history)
         let oldest = Swift.max(policy.movement.downWindow, policy.movement.upWindow)
         // One entry at least as old as the window stays: without it one could never know that the window was
         // watched in full, unless plans were made at exactly the right moments.
         while history.count > 1, now.since(history[1].at) >= oldest { history.removeFirst() }
         state.wanted[role] = history
         return history
+    }
+
+    /// At most 32 measurements in the up window and 64 older ones in the down window: plans are made many times a
+    /// second, and all of it is saved with every move. The most that was asked for stays.
+    private func thinned(_ history: [FarmState.Wanted]) -> [FarmState.Wanted] {
+        let fine = (policy.movement.upWindow / 32).clampedNanoseconds
+        let coarse = Swift.max((policy.movement.downWindow / 64).clampedNanoseconds, fine)
+        var thinned: [FarmState.Wanted] = []
+        for entry in history {
+            let slot = now.since(entry.at) > policy.movement.upWindow ? coarse : fine
+            if let last = thinned.last, slot > 0,
+                last.at.nanoseconds / slot == entry.at.nanoseconds / slot
+            {
+                thinned[thinned.count - 1] = last.followed(by: entry)
+            } else {
+                thinned.append(entry)
+            }
+        }
+        return thinned
     }
 
     /// Whether there is backlog; while nobody knows, whether there was.
@@ -136,7 +156,7 @@ struct RoleDemand {
                 ? up : setpoint
         }
         let past = history.filter { now.since($0.at) <= policy.movement.downWindow }
-        let down = past.map(\.count).max() ?? setpoint
+        let down = past.map(\.most).max() ?? setpoint
         return down < setpoint && watched >= policy.movement.downWindow ? down : setpoint
     }
 

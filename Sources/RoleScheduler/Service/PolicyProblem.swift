@@ -77,6 +77,16 @@ final class PolicyProblems {
         return String(shown)
     }
 
+    /// Whether a policy file must not have it: controls, and the characters that end a line to YAML 1.1 and to
+    /// nobody else, so that every place would be said wrong.
+    private static func isUnfit(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control: scalar != "\t"
+        case .lineSeparator, .paragraphSeparator: true
+        default: false
+        }
+    }
+
     /// Complains about the first character that no YAML text may have (YAML 1.1 §5.1).
     /// - Returns: whether there is one.
     func refuseControls() -> Bool {
@@ -85,9 +95,7 @@ final class PolicyProblems {
                 line.unicodeScalars.last == "\r"
                 ? line.unicodeScalars.dropLast() : line.unicodeScalars[...]
             for (column, scalar) in ending.enumerated()
-            where scalar.properties.generalCategory == .control && scalar != "\t"
-                && scalar.value != 0x85
-            {
+            where PolicyProblems.isUnfit(scalar) {
                 let code = String(scalar.value, radix: 16, uppercase: true)
                 add(
                     index + 1, column + 1,
