@@ -174,6 +174,8 @@ final class EtcdClient: Sendable {
                 })
         }
         watching.withLock { $0 = task }
+        // The member may have been left while the watch was being made.
+        if place.withLock({ $0 }) != index { task.cancel() }
         defer { watching.withLock { $0 = nil } }
         do {
             try await withTaskCancellationHandler {
