@@ -48,6 +48,7 @@ bench: setup-peers
 soak: setup-peers build-tests
 	SMURF_SOAK=1 swift test --skip-build
 	Fuzz/run 600
+	Benchmarks/dns/gate
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources/Farm Sources/AuthDNS Sources/RoleScheduler Sources/Delivery Sources/Sink Sources/smurf Tests Fuzz/Package.swift Fuzz/Sources/FuzzChecks Fuzz/Sources/fuzz

@@ -13,12 +13,14 @@ struct OptRecord {
     /// One without options, as a whole record.
     static let plain: [UInt8] = [0, 0, 41, 0x04, 0xD0, 0, 0, 0, 0, 0, 0]
 
-    init(_ facts: Query, _ transport: QueryContext.Transport, _ settings: AnswerSettings) {
+    /// - Parameter identityLength: octets of what NSID says. The settings themselves are not taken: initialisers take
+    ///   copies, and a copy costs reference counts for each query.
+    init(_ facts: Query, _ transport: QueryContext.Transport, identityLength octets: Int) {
         isPresent = facts.hasOPT
         wantsDNSSEC = facts.wantsDNSSEC
         let known = facts.version == 0
         identityLength =
-            known && facts.options.asksForIdentity ? settings.identity.count : 0
+            known && facts.options.asksForIdentity ? octets : 0
         givesZoneVersion = known && facts.options.asksForZoneVersion
         givesKeepalive = known && facts.options.asksForKeepalive && transport == .tcp
     }

@@ -22,7 +22,9 @@ public func respond(
         outcome.isForPeer = true
         return outcome
     }
-    var reply = Reply(facts: facts, context: context, settings: settings, room: response.count)
+    var reply = Reply(
+        facts: facts, context: context, identityLength: settings.identity.count,
+        room: response.count)
     switch form {
     case .silent: return Outcome()
     case .notImplemented: reply.refuse(.notImplemented)
@@ -112,11 +114,11 @@ struct Reply {
 
     enum Section { case answer, authority, additional }
 
-    init(facts: Query, context: QueryContext, settings: AnswerSettings, room: Int) {
+    init(facts: Query, context: QueryContext, identityLength: Int, room: Int) {
         questionEnd = facts.questionEnd
         end = facts.questionEnd
         if facts.questionEnd == 12 { questions = 0 }
-        opt = OptRecord(facts, context.transport, settings)
+        opt = OptRecord(facts, context.transport, identityLength: identityLength)
         wantsProof = facts.wantsDNSSEC
         // An xorshift state must not be 0.
         random = context.random | 1

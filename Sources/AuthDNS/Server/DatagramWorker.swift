@@ -82,24 +82,43 @@ import Synchronization
         var patience = timeval(tv_sec: 0, tv_usec: 250_000)
         _ = unsafe setsockopt(
             socket, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
-        var view = PublishedImage.View(published)
+        var waiting = 0
         while !stopping.isSet {
-            for index in 0..<DatagramWorker.batch {
-                unsafe incoming[index].msg_hdr.msg_namelen =
-                    socklen_t(MemoryLayout<sockaddr_storage>.size)
-                unsafe asked?.prepare(&incoming[index].msg_hdr, index)
-            }
-            let received = unsafe recvmmsg(
-                socket, incoming, UInt32(DatagramWorker.batch), Int32(MSG_WAITFORONE), nil)
-            guard received > 0 else { continue }
-            view.refresh(published)
-            send(answer(Int(received), view.image, view.settings))
+            // One view for as long as it holds: taking it costs reference counts, which no batch should.
+            waiting = serve(with: PublishedImage.View(published), first: waiting)
         }
+    }
+
+    /// Answers until something else is to be served, or the end.
+    /// - Parameter first: queries that were received already.
+    /// - Returns: queries that were received, and are to be answered from what is served now.
+    private func serve(with view: PublishedImage.View, first: Int) -> Int {
+        if first > 0 { send(answer(first, view)) }
+        while !stopping.isSet {
+            let received = receive()
+            guard received > 0 else { continue }
+            guard view.isCurrent(published) else { return received }
+            send(answer(received, view))
+        }
+        return 0
+    }
+
+    /// Waits for a batch.
+    /// - Returns: how many queries came; 0 and less for none.
+    private func receive() -> Int {
+        for index in 0..<DatagramWorker.batch {
+            unsafe incoming[index].msg_hdr.msg_namelen =
+                socklen_t(MemoryLayout<sockaddr_storage>.size)
+            unsafe asked?.prepare(&incoming[index].msg_hdr, index)
+        }
+        return Int(
+            unsafe recvmmsg(
+                socket, incoming, UInt32(DatagramWorker.batch), Int32(MSG_WAITFORONE), nil))
     }
 
     /// Answers the first `count` queries of the batch.
     /// - Returns: how many replies stand ready in `outgoing`.
-    private func answer(_ count: Int, _ image: ZoneImage, _ settings: AnswerSettings) -> Int {
+    private func answer(_ count: Int, _ view: PublishedImage.View) -> Int {
         var ready = 0
         let now = (
             unix: Clock.unixSeconds(), monotonic: UInt32(truncatingIfNeeded: Clock.milliseconds())
@@ -118,9 +137,11 @@ import Synchronization
                 client: unsafe Socket.address(of: names + index), unixTime: now.unix,
                 leavesPeers: true)
             var outcome = respond(
-                to: query, context: context, settings: settings, from: image, into: &reply)
+                to: query, context: context, settings: view.settings, from: view.image,
+                into: &reply)
             if outcome.isForPeer { outcome = answerPeer(query, context, &reply) }
-            limit(&outcome, query, context, settings, image, now.monotonic, &reply)
+            limit(
+                &outcome, query, context, view.settings, view.image, now.monotonic, &reply)
             counters.note(outcome, from: context.client)
             guard outcome.length > 0 else { continue }
             unsafe vectors[DatagramWorker.batch + ready] = iovec(

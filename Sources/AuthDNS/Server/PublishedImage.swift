@@ -61,6 +61,11 @@ final class PublishedImage: Sendable {
             (image, settings) = published.served.withLock { ($0.image, $0.settings) }
         }
 
+        /// Whether nothing was replaced since.
+        func isCurrent(_ published: PublishedImage) -> Bool {
+            published.generation.load(ordering: .acquiring) == seen
+        }
+
         mutating func refresh(_ published: PublishedImage) {
             let now = published.generation.load(ordering: .acquiring)
             guard now != seen else { return }
