@@ -82,6 +82,7 @@ import Testing
         #expect(
             try await text("_smtp._tls", farm) == ["v=TLSRPTv1; rua=mailto:t@smurf.example.test"])
         try await checkAssociations(farm)
+        try await checkReverse(farm)
         try await checkReload(farm, node)
         #expect(await node.stop() == 0)
     }
@@ -110,6 +111,22 @@ import Testing
             "_25._tcp." + (hosts.first ?? ""), "TLSA", at: "127.0.0.1", port: farm.dnsPort,
             options: ["+dnssec"])
         #expect(signed.count == 2, "record and signature: \(signed)")
+    }
+
+    /// What is printed is a zone file, which BIND's checker takes, and names every machine of the network.
+    private func checkReverse(_ farm: ControlNodeFixture) async throws {
+        let zone = try await farm.smurf("zone", "reverse", "127.0.1.0/29")
+        #expect(zone.status == 0, "\(zone.errors)")
+        let file = try farm.directory.write("reverse.zone", zone.output)
+        let checked = try await run(
+            ["named-checkzone", "0/29.1.0.127.in-addr.arpa", file])
+        #expect(checked.status == 0, "\(zone.output)\(checked.output)")
+        for number in 1...3 {
+            #expect(zone.output.contains("\(number) IN PTR s0\(number).smurf.example.test."))
+        }
+        #expect(zone.output.contains(";   7.1.0.127.in-addr.arpa. IN CNAME 7.0/29."))
+        let refused = try await farm.smurf("zone", "reverse", "127.0.0.0/20")
+        #expect(refused.status == 2 && refused.errors.contains("no reverse zone of its own"))
     }
 
     /// SIGHUP reads the files anew; a faulty one changes nothing.

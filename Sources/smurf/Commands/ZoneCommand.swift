@@ -10,7 +10,7 @@ struct ZoneCommand: AsyncParsableCommand {
         abstract: "Checks zone files and the parent; keys and challenges of the served zone.",
         subcommands: [
             Check.self, ZoneKeysCommand.self, ZoneDSCommand.self, ZoneDelegationCommand.self,
-            ZoneRollCommand.self, ZoneChallengeCommand.self,
+            ZoneRollCommand.self, ZoneChallengeCommand.self, ZoneReverseCommand.self,
         ])
 
     struct Check: AsyncParsableCommand {
