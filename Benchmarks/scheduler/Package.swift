@@ -14,7 +14,9 @@ let package = Package(
         .target(name: "Farm", swiftSettings: settings),
         .target(name: "RoleSchedulerCore", dependencies: ["Farm"], swiftSettings: settings),
         .executableTarget(
-            name: "plans", dependencies: ["Farm", "RoleSchedulerCore"], swiftSettings: settings),
+            name: "plans", dependencies: ["Farm", "RoleSchedulerCore"], swiftSettings: settings,
+            // Rounding; what links Foundation has it anyhow.
+            linkerSettings: [.linkedLibrary("m")]),
     ],
     swiftLanguageModes: [.v6]
 )
