@@ -68,13 +68,8 @@ extension InteropTests {
             let certificate = directory.file("primary.pem")
             let key = directory.file("primary.key")
             if !FileManager.default.fileExists(atPath: key) {
-                let made = try await run([
-                    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", certificate,
-                    "-subj", "/CN=primary", "-days", "30", "-addext",
-                    "subjectAltName=IP:127.0.0.1,DNS:ns1.smurf.example.test",
-                ])
-                #expect(made.status == 0, "\(made.errors)")
+                try await SelfSigned.certificate(
+                    "primary", for: "ns1.smurf.example.test", in: directory)
             }
             return try await TLSListener(
                 server, on: SecureSockets([(.v4(0x7F00_0001), securePort)]),

@@ -4,18 +4,6 @@ import Testing
 
 /// DNS over TLS by the clients of others: answers, transfers, and who is let in.
 @Suite(.serialized) struct TLSTests {
-    private func certificate(
-        _ name: String, _ subject: String, in directory: TemporaryDirectory
-    ) async throws {
-        let made = try await run([
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-            "-nodes", "-keyout", directory.file(name + ".key"), "-out",
-            directory.file(name + ".pem"), "-subj", "/CN=" + subject, "-days", "30", "-addext",
-            "subjectAltName=DNS:\(subject),IP:127.0.0.1",
-        ])
-        #expect(made.status == 0, "\(made.errors)")
-    }
-
     private func kdig(_ port: UInt16, _ words: String...) async throws -> Finished {
         try await kdig(port, words)
     }
@@ -27,7 +15,8 @@ import Testing
     @Test(.timeLimit(.minutes(3))) func clientsAreAnsweredOverTLS() async throws {
         let farm = try ControlNodeFixture()
         let port = try Product.freePort()
-        try await certificate("dns", "ns1.smurf.example.test", in: farm.directory)
+        try await SelfSigned.certificate(
+            "dns", for: "ns1.smurf.example.test", in: farm.directory)
         let node = try await farm.start([
             "--dns-tls": "127.0.0.1:\(port)", "--dns-tls-cert": farm.directory.file("dns.pem"),
             "--dns-tls-key": farm.directory.file("dns.key"), "--secondary": "127.0.0.1",
@@ -64,7 +53,8 @@ import Testing
     @Test(.timeLimit(.minutes(3))) func hostileClientsAreLeft() async throws {
         let farm = try ControlNodeFixture()
         let port = try Product.freePort()
-        try await certificate("dns", "ns1.smurf.example.test", in: farm.directory)
+        try await SelfSigned.certificate(
+            "dns", for: "ns1.smurf.example.test", in: farm.directory)
         let node = try await farm.start([
             "--dns-tls": "127.0.0.1:\(port)", "--dns-tls-cert": farm.directory.file("dns.pem"),
             "--dns-tls-key": farm.directory.file("dns.key"),
@@ -94,7 +84,11 @@ import Testing
             try: old.wrap_socket(plain()); print("TLS 1.2 was taken")
             except (ssl.SSLError, ConnectionError): pass
             # Each of the first is hung up on at last.
-            for s in held: assert s.recv(1) == b"" or True
+            for s in held:
+                try:
+                    # An alert may come first; the end comes in any case, or the time is over.
+                    while s.recv(4096): pass
+                except ConnectionResetError: pass
             print("done")
             """
         let result = try await run([
@@ -112,9 +106,12 @@ import Testing
         let farm = try ControlNodeFixture()
         let directory = farm.directory
         let (port, other) = (try Product.freePort(), try Product.freePort())
-        try await certificate("dns", "ns1.smurf.example.test", in: directory)
-        try await certificate("peer", "secondary.example.test", in: directory)
-        try await certificate("stranger", "secondary.example.test", in: directory)
+        try await SelfSigned.certificate(
+            "dns", for: "ns1.smurf.example.test", in: directory)
+        try await SelfSigned.certificate(
+            "peer", for: "secondary.example.test", in: directory)
+        try await SelfSigned.certificate(
+            "stranger", for: "secondary.example.test", in: directory)
         let arguments =
             farm.arguments([
                 "--dns-tls": "127.0.0.1:\(port)", "--dns-tls-cert": directory.file("dns.pem"),

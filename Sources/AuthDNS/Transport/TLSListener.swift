@@ -65,11 +65,6 @@ public final class TLSListener: Sendable {
         channels = taken
     }
 
-    /// Ports, in the order of the addresses.
-    public var ports: [UInt16] {
-        channels.compactMap { $0.localAddress?.port }.map { UInt16(clamping: $0) }
-    }
-
     /// Hangs up.
     public func stop() async {
         for channel in channels { try? await channel.close() }

@@ -6,8 +6,6 @@ import Foundation
 struct TransportPolicy {
     /// Changes whenever the file does.
     let id: String
-    /// Patterns of hosts that may take the mail.
-    let hosts: [String]
 
     init(at path: String) throws(MailRecordError) {
         guard let data = FileManager.default.contents(atPath: path),
@@ -26,7 +24,6 @@ struct TransportPolicy {
             fields[sides[0], default: []].append(sides[1])
         }
         try TransportPolicy.check(fields, path)
-        hosts = fields["mx"] ?? []
         id = SHA256.hash(data: data).prefix(16).map {
             let digits = String($0, radix: 16)
             return digits.count == 1 ? "0" + digits : digits
