@@ -19,6 +19,14 @@ struct ControlConnection: ParsableArguments {
         ProcessInfo.processInfo.environment["SMURF_CONTROL"] ?? "smurf-data/control.sock"
     }
 
+    /// Who does what, once.
+    static func board(of client: Client) async throws -> Smurffarm_V1_BoardView {
+        try await client.board(Smurffarm_V1_BoardRequest()) { response in
+            for try await view in response.messages { return view }
+            return Smurffarm_V1_BoardView()
+        }
+    }
+
     /// Connects, runs `body` and disconnects. What the node refuses becomes one line on standard
     /// error and exit status 2 for bad input, 1 otherwise.
     func ask<Result: Sendable>(

@@ -2,8 +2,6 @@ import ArgumentParser
 import AuthDNSCore
 import Farm
 import FarmProtocol
-import GRPCCore
-import SwiftProtobuf
 
 /// `smurf zone reverse`: the reverse zone of a network, for whoever serves it.
 struct ZoneReverseCommand: AsyncParsableCommand {
@@ -33,12 +31,7 @@ struct ZoneReverseCommand: AsyncParsableCommand {
     func run() async throws {
         guard let network = Network(network) else { throw Report.badInput }
         let (board, keys) = try await control.ask { client in
-            let request = Smurffarm_V1_BoardRequest.with { $0.watch = false }
-            let board = try await client.board(request) { response in
-                var last = Smurffarm_V1_BoardView()
-                for try await view in response.messages { last = view }
-                return last
-            }
+            let board = try await ControlConnection.board(of: client)
             return (board, try await client.keys(.init()))
         }
         let hosts = board.smurfs.map { line in

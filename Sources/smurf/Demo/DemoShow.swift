@@ -85,10 +85,7 @@ struct DemoShow {
         _ mailing: UInt32?
     ) async throws -> (Smurffarm_V1_BoardView, Smurffarm_V1_MailingView) {
         try await control.ask { client in
-            let board = try await client.board(Smurffarm_V1_BoardRequest()) { response in
-                for try await view in response.messages { return view }
-                return Smurffarm_V1_BoardView()
-            }
+            let board = try await ControlConnection.board(of: client)
             guard mailing != nil else { return (board, Smurffarm_V1_MailingView()) }
             let list = try await client.mailings(Smurffarm_V1_MailingsRequest())
             return (board, list.mailings.first { $0.mailing == mailing } ?? .init())
