@@ -48,4 +48,60 @@ import Testing
     func othersAreRefused(_ text: String) {
         #expect(throws: ZoneFault.self) { try zone(text) }
     }
+
+    @Test func theServedZoneIsMadeOfMachines() throws {
+        let zone = try StaticZone(records: [
+            ResourceRecord(
+                owner: try #require(DomainName("smurf.example.test")), type: .soa, ttl: 60,
+                data: [0, 0] + [UInt8](repeating: 0, count: 20)),
+            ResourceRecord(
+                owner: try #require(DomainName("smurf.example.test")), type: .ns, ttl: 60,
+                data: [1, 0x61, 0]),
+        ])
+        let network = try #require(Network("192.0.2.64/26"))
+        let members = Membership(
+            version: 7,
+            hosts: try hosts.sorted { $0.name < $1.name }.map {
+                Membership.Host(id: try #require(SmurfID($0.name)), addresses: $0.addresses)
+            }, hostTTL: 900)
+        let content = try ZoneContent(reverseOf: network, beside: zone, membership: members)
+        #expect(content.apex == DomainName("64/26.2.0.192.in-addr.arpa"))
+        #expect(content.version == 7)
+        let pointers = content.records.filter { $0.type == .ptr }
+        #expect(pointers.map(\.owner.description) == ["65", "71"].map { "\($0).\(content.apex)" })
+        #expect(pointers.map(\.ttl) == [900, 900])
+        #expect(pointers[1].data == DomainName("s02.smurf.example.test")?.wire)
+        #expect(content.records.map(\.type).prefix(2) == [.soa, .ns])
+        // Before machines are known there is a zone already.
+        let empty = try ZoneContent(reverseOf: network, beside: zone, membership: nil)
+        #expect(empty.records.count == 2)
+    }
+
+    @Test func aQuestionIsAnsweredFromItsZone() throws {
+        let apexes = ["smurf.example.test", "2.0.192.in-addr.arpa", "2.168.192.in-addr.arpa"]
+        let images = try apexes.enumerated().map { number, apex in
+            let name = try #require(DomainName(apex))
+            return try ZoneImage(
+                apex: name, serial: 1, version: 1,
+                records: [
+                    ResourceRecord(
+                        owner: name, type: .soa, ttl: 60,
+                        data: [0, 0] + [UInt8](repeating: 0, count: 20)),
+                    ResourceRecord(
+                        owner: name, type: .a, ttl: 60, data: [10, 0, 0, UInt8(number)]),
+                ])
+        }
+        for (number, apex) in apexes.enumerated() {
+            let query = Packets.query(apex, .a, edns: nil)
+            var reply = [UInt8](repeating: 0, count: 512)
+            var space = reply.mutableSpan
+            let outcome = respond(
+                to: query.span, context: QueryContext(transport: .udp, random: 1),
+                settings: AnswerSettings(), from: images[0], beside: Array(images.dropFirst()),
+                into: &space)
+            #expect(outcome.code == 0)
+            #expect(reply[outcome.length - 1] == UInt8(number))
+            #expect(images.map { $0.isAsked(in: query) }.firstIndex(of: true) == number)
+        }
+    }
 }

@@ -86,6 +86,11 @@ extension ZoneImage {
         octet &- 0x41 < 26 ? octet | 0x20 : octet
     }
 
+    /// Whether the question is about this zone.
+    func isAsked(_ query: Span<UInt8>, _ facts: Query) -> Bool {
+        facts.questionEnd > 12 && isWithinApex(query.extracting(12..<(12 + facts.nameLength)))
+    }
+
     private func isWithinApex(_ name: Span<UInt8>) -> Bool { isWithin(apexNode, name) }
 
     /// Whether `name` is that of `node` or below it.

@@ -4,6 +4,7 @@
 ///   - context: transport, asker, time, and the random number that decides the order of records.
 ///   - settings: what the operator wants replies to say about the server itself.
 ///   - image: what to answer with.
+///   - others: what to answer with instead when the name is in one of these; no two zones overlap.
 ///   - response: space for the reply, at least 512 octets; its count is the transport's ceiling, which
 ///     is lowered to 512 or the asker's payload size, at most 1,232 (RFC 6891 §6.2.3).
 /// - Returns: what was written; its length is 0 for "send nothing" (shorter than a header, or itself a
@@ -12,7 +13,7 @@
 /// - Complexity: O(octets of query and answer).
 public func respond(
     to query: Span<UInt8>, context: QueryContext, settings: AnswerSettings, from image: ZoneImage,
-    into response: inout MutableSpan<UInt8>
+    beside others: [ZoneImage] = [], into response: inout MutableSpan<UInt8>
 ) -> Outcome {
     var facts = Query()
     let form = facts.parse(query)
@@ -22,6 +23,20 @@ public func respond(
         outcome.isForPeer = true
         return outcome
     }
+    for place in others.indices where others[place].isAsked(query, facts) {
+        var outcome = reply(
+            to: query, facts, form, context, settings, from: others[place], into: &response)
+        // Numbers of names are each image's own.
+        if outcome.subject > 0 { outcome.subject ^= UInt32(truncatingIfNeeded: place + 1) << 24 }
+        return outcome
+    }
+    return reply(to: query, facts, form, context, settings, from: image, into: &response)
+}
+
+private func reply(
+    to query: Span<UInt8>, _ facts: Query, _ form: Query.Form, _ context: QueryContext,
+    _ settings: AnswerSettings, from image: ZoneImage, into response: inout MutableSpan<UInt8>
+) -> Outcome {
     var reply = Reply(
         facts: facts, context: context, identityLength: settings.identity.count,
         room: response.count)

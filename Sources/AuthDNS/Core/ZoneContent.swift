@@ -41,16 +41,19 @@ public struct ZoneContent: Sendable {
         self.init(apex: image.apex, version: image.membershipVersion, unsigned, before: nil)
     }
 
-    /// - Parameter records: SOA first, every owner within `apex`.
+    /// - Parameters:
+    ///   - records: SOA first, every owner within `apex`.
+    ///   - before: the version before, with whose names those that have not changed are shared.
     init(
         apex: DomainName, version: UInt64, records: [ResourceRecord],
-        failing: [DomainName: [RecordType]], subsets: [SetKey: [Subset]]
+        failing: [DomainName: [RecordType]] = [:], subsets: [SetKey: [Subset]] = [:],
+        before: ZoneContent? = nil
     ) {
         var names = OwnerDrafts()
         for record in records { names.add(record) }
         for (name, types) in failing { names.fail(name, types) }
         for (key, choices) in subsets { names.choose(among: choices, for: key) }
-        self.init(apex: apex, version: version, names.owners(before: nil), before: nil)
+        self.init(apex: apex, version: version, names.owners(before: before), before: before)
     }
 
     /// - Parameter owners: in any order.

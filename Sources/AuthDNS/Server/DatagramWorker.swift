@@ -15,7 +15,7 @@ import Synchronization
 
     let counters = WorkerCounters()
     private let socket: Int32
-    private let published: PublishedImage
+    private let published: PublishedZones
     private let stopping: StopFlag
     private var random: UInt64
     private var limiter: RateLimiter?
@@ -33,7 +33,7 @@ import Synchronization
     ///   - isWildcard: whether it was bound to all addresses of its family.
     ///   - limit: nil for none.
     init(
-        socket: Int32, isWildcard: Bool, published: PublishedImage, stopping: StopFlag,
+        socket: Int32, isWildcard: Bool, published: PublishedZones, stopping: StopFlag,
         limit: RateLimit?
     ) {
         self.socket = socket
@@ -85,14 +85,14 @@ import Synchronization
         var waiting = 0
         while !stopping.isSet {
             // One view for as long as it holds: taking it costs reference counts, which no batch should.
-            waiting = serve(with: PublishedImage.View(published), first: waiting)
+            waiting = serve(with: PublishedZones.View(published), first: waiting)
         }
     }
 
     /// Answers until something else is to be served, or the end.
     /// - Parameter first: queries that were received already.
     /// - Returns: queries that were received, and are to be answered from what is served now.
-    private func serve(with view: PublishedImage.View, first: Int) -> Int {
+    private func serve(with view: PublishedZones.View, first: Int) -> Int {
         if first > 0 { send(answer(first, view)) }
         while !stopping.isSet {
             let received = receive()
@@ -118,7 +118,7 @@ import Synchronization
 
     /// Answers the first `count` queries of the batch.
     /// - Returns: how many replies stand ready in `outgoing`.
-    private func answer(_ count: Int, _ view: PublishedImage.View) -> Int {
+    private func answer(_ count: Int, _ view: PublishedZones.View) -> Int {
         var ready = 0
         let now = (
             unix: Clock.unixSeconds(), monotonic: UInt32(truncatingIfNeeded: Clock.milliseconds())
@@ -138,10 +138,9 @@ import Synchronization
                 leavesPeers: true)
             var outcome = respond(
                 to: query, context: context, settings: view.settings, from: view.image,
-                into: &reply)
+                beside: view.others, into: &reply)
             if outcome.isForPeer { outcome = answerPeer(query, context, &reply) }
-            limit(
-                &outcome, query, context, view.settings, view.image, now.monotonic, &reply)
+            limit(&outcome, query, context, view, now.monotonic, &reply)
             counters.note(outcome, from: context.client)
             guard outcome.length > 0 else { continue }
             unsafe vectors[DatagramWorker.batch + ready] = iovec(
@@ -160,7 +159,7 @@ import Synchronization
     ) -> Outcome {
         var outcome = Outcome()
         let octets = (0..<query.count).map { query[$0] }
-        let answer = published.responder.answer(
+        let answer = published.responder(to: octets).answer(
             octets, context, unixTime: UInt64(context.unixTime))
         let message: [UInt8]
         switch answer {
@@ -180,8 +179,7 @@ import Synchronization
     /// Takes a reply back that its asker must not have, or puts a shorter one in its place.
     private func limit(
         _ outcome: inout Outcome, _ query: Span<UInt8>, _ context: QueryContext,
-        _ settings: AnswerSettings, _ image: ZoneImage, _ now: UInt32,
-        _ reply: inout MutableSpan<UInt8>
+        _ view: PublishedZones.View, _ now: UInt32, _ reply: inout MutableSpan<UInt8>
     ) {
         guard outcome.length > 0, let client = context.client,
             let verdict = limiter?.judge(outcome, to: client, now: now)
@@ -196,7 +194,8 @@ import Synchronization
             var limited = context
             limited.isLimited = true
             outcome = respond(
-                to: query, context: limited, settings: settings, from: image, into: &reply)
+                to: query, context: limited, settings: view.settings, from: view.image,
+                beside: view.others, into: &reply)
         }
     }
 

@@ -27,6 +27,9 @@ public struct NameServerConfiguration: Sendable {
     /// Whether the zone comes from another server and is served as it is.
     public var isSecondary = false
 
+    /// Networks whose reverse zones are served beside the farm's zone, made of its machines.
+    public var reverse: [Network] = []
+
     /// How the zone is signed; nil for an unsigned one.
     public var signing: Signing?
 

@@ -23,15 +23,19 @@ final class NotifyWorker: Sendable {
     private let targets: [Target]
     /// Addresses to speak from: secondaries know this server by them.
     private let sources: [IPAddress]
-    private let published: PublishedImage
+    private let published: PublishedZones
+    /// Which of its zones is told of.
+    private let number: Int
     private let stopping: StopFlag
     private let state: Mutex<State>
 
     /// - Parameter listening: addresses that are answered on. Of each family the first is spoken from that can reach
     ///   the targets.
     init(
-        targets: [Target], listening: [IPAddress], published: PublishedImage, stopping: StopFlag
+        targets: [Target], listening: [IPAddress], published: PublishedZones, zone number: Int,
+        stopping: StopFlag
     ) {
+        self.number = number
         self.targets = targets
         sources = listening.filter { own in
             !own.isUnspecified && targets.allSatisfy { $0.address.isLoopback == own.isLoopback }
@@ -59,7 +63,7 @@ final class NotifyWorker: Sendable {
             for (descriptor, entry) in zip(sockets, polled) where entry.revents != 0 {
                 receive(descriptor)
             }
-            let soa = published.current.records[0]
+            let soa = published.current(number).soa
             for (target, message) in messages(soa) {
                 let descriptor = sockets[targets[target].address.octets.count == 4 ? 0 : 1]
                 _ = unsafe Socket.withSocketAddress(

@@ -6,7 +6,7 @@ import Synchronization
 extension NameServer {
     /// Times and serial of the zone that is served; nil when none ever came.
     public var secondarySOA: ResourceRecord? {
-        source.withLock { $0.hasCome } ? image.soa : nil
+        zone.source.withLock { $0.hasCome } ? image.soa : nil
     }
 
     /// Serves a version that came whole.
@@ -36,10 +36,10 @@ extension NameServer {
     }
 
     /// A primary has said that what is served is what it has.
-    public func noteContact() { store.touch() }
+    public func noteContact() { zone.store.touch() }
 
     /// How long ago that was, earlier runs counted; zero when it never was.
-    public var silence: Duration { .seconds(store.age(unixTime: Clock.unixTime()) ?? 0) }
+    public var silence: Duration { .seconds(zone.store.age(unixTime: Clock.unixTime()) ?? 0) }
 
     /// How often one of the primaries told of a new version.
     public var notifications: UInt64 { published.notifications.load(ordering: .relaxed) }
@@ -47,15 +47,15 @@ extension NameServer {
     private func serve(
         _ make: (ZoneContent) throws(ZoneFault) -> ZoneContent
     ) throws(NameServerError) {
-        let result: Result<Void, NameServerError> = source.withLock { source in
+        let result: Result<Void, NameServerError> = zone.source.withLock { source in
             do {
-                let current = published.current
+                let current = image
                 let content = try make(current.content)
                 guard let serial = content.serial else {
                     throw ZoneFault("the zone has no SOA record")
                 }
                 let image = try ZoneImage(content, serial: serial, before: current)
-                try publish(image, &source)
+                try zone.publish(image, &source)
                 source.hasCome = true
                 return .success(())
             } catch {

@@ -3,16 +3,16 @@ public import Farm
 /// The name server for connections whose octets somebody else moves, TLS among them: they hand in what has come, and
 /// take what is to be sent. All of one service belongs to one thread, the one that first uses it.
 public final class SecureService {
-    private let published: PublishedImage
+    private let published: PublishedZones
     private let counters: WorkerCounters
     private let answerer: StreamAnswerer
-    private var view: PublishedImage.View
+    private var view: PublishedZones.View
 
-    init(_ published: PublishedImage, _ counters: WorkerCounters) {
+    init(_ published: PublishedZones, _ counters: WorkerCounters) {
         self.published = published
         self.counters = counters
         answerer = StreamAnswerer(published, counters)
-        view = PublishedImage.View(published)
+        view = PublishedZones.View(published)
     }
 
     /// One connection.

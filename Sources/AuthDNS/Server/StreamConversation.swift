@@ -86,18 +86,18 @@ struct StreamConversation {
 
 /// Answers what comes over connections: queries by `respond`, those of other servers by `PeerResponder`. One thread.
 final class StreamAnswerer {
-    private let published: PublishedImage
+    private let published: PublishedZones
     private let counters: WorkerCounters
     private var reply = [UInt8](repeating: 0, count: 65_535)
 
-    init(_ published: PublishedImage, _ counters: WorkerCounters) {
+    init(_ published: PublishedZones, _ counters: WorkerCounters) {
         self.published = published
         self.counters = counters
     }
 
     /// Goes on with the transfer that is under way, or else with the queries that have come.
     /// - Returns: false when the client lets too much lie.
-    func work(on conversation: inout StreamConversation, _ view: PublishedImage.View) -> Bool {
+    func work(on conversation: inout StreamConversation, _ view: PublishedZones.View) -> Bool {
         while true {
             if conversation.transfer != nil {
                 guard conversation.unsent.count < StreamConversation.transferAhead else {
@@ -117,7 +117,7 @@ final class StreamAnswerer {
     }
 
     private func answer(
-        _ query: [UInt8], _ view: PublishedImage.View, _ conversation: inout StreamConversation
+        _ query: [UInt8], _ view: PublishedZones.View, _ conversation: inout StreamConversation
     ) {
         let context = QueryContext(
             transport: .tcp, random: UInt64.random(in: 1...UInt64.max),
@@ -126,7 +126,7 @@ final class StreamAnswerer {
         var space = reply.mutableSpan
         let outcome = respond(
             to: query.span, context: context, settings: view.settings, from: view.image,
-            into: &space)
+            beside: view.others, into: &space)
         if outcome.isForPeer { return answerPeer(query, context, &conversation) }
         counters.note(outcome, from: conversation.client)
         guard outcome.length > 0 else { return }
@@ -138,7 +138,7 @@ final class StreamAnswerer {
     ) {
         var outcome = Outcome()
         let unixTime = UInt64(Clock.unixSeconds())
-        switch published.responder.answer(query, context, unixTime: unixTime) {
+        switch published.responder(to: query).answer(query, context, unixTime: unixTime) {
         case .none: break
         case .message(let message): send(message, &conversation, &outcome)
         case .notified(let message):

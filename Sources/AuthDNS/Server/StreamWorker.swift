@@ -10,7 +10,7 @@ final class StreamWorker: @unchecked Sendable {
     // @unchecked: everything but `counters` and `stopping` is touched by the one thread of `run`.
     let counters = WorkerCounters()
     private let listeners: [Int32]
-    private let published: PublishedImage
+    private let published: PublishedZones
     private let stopping: StopFlag
     private let limits: (connections: Int, perClient: Int, idleSeconds: Int)
     private var connections: [Int32: StreamConnection] = [:]
@@ -28,7 +28,7 @@ final class StreamWorker: @unchecked Sendable {
     private static let silence = 2
 
     init(
-        listeners: [Int32], published: PublishedImage, stopping: StopFlag,
+        listeners: [Int32], published: PublishedZones, stopping: StopFlag,
         configuration: NameServerConfiguration
     ) {
         self.listeners = listeners
@@ -52,7 +52,7 @@ final class StreamWorker: @unchecked Sendable {
         guard poll >= 0 else { return }
         defer { close(poll) }
         for listener in listeners { watch(poll, listener, EPOLL_CTL_ADD, EPOLLIN.rawValue) }
-        var view = PublishedImage.View(published)
+        var view = PublishedZones.View(published)
         var events = unsafe [epoll_event](repeating: epoll_event(), count: 64)
         var lastSweep = seconds()
         while !stopping.isSet {
@@ -77,7 +77,7 @@ final class StreamWorker: @unchecked Sendable {
 
     /// Waits for a while, and serves who has asked or comes.
     private func turn(
-        _ poll: Int32, _ events: inout [epoll_event], _ view: inout PublishedImage.View
+        _ poll: Int32, _ events: inout [epoll_event], _ view: inout PublishedZones.View
     ) {
         let count = unsafe epoll_wait(poll, &events, 64, 250)
         view.refresh(published)
@@ -102,7 +102,7 @@ final class StreamWorker: @unchecked Sendable {
     }
 
     /// Answers what has arrived, sends what is owed and hangs up; nobody can make it last.
-    private func drain(_ poll: Int32, _ view: PublishedImage.View) {
+    private func drain(_ poll: Int32, _ view: PublishedZones.View) {
         isDraining = true
         // A close before everything is read would reset the connection and lose answers on the way.
         for descriptor in Array(connections.keys) {
@@ -189,7 +189,7 @@ final class StreamWorker: @unchecked Sendable {
     }
 
     private func serve(
-        _ descriptor: Int32, _ poll: Int32, _ events: UInt32, _ view: PublishedImage.View
+        _ descriptor: Int32, _ poll: Int32, _ events: UInt32, _ view: PublishedZones.View
     ) {
         guard var connection = connections.removeValue(forKey: descriptor) else { return }
         var keeps = true

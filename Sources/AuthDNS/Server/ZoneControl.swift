@@ -5,10 +5,10 @@ import Synchronization
 /// are wanted for a while.
 extension NameServer {
     /// Every key of the zone that is known, in the order of creation; empty for an unsigned zone.
-    public var keys: [TimedKey] { source.withLock { $0.signing?.keys ?? [] } }
+    public var keys: [TimedKey] { zone.source.withLock { $0.signing?.keys ?? [] } }
 
     /// Keys that the parent should point at now (DS).
-    public var entryPoints: [ZoneKey] { source.withLock { $0.signing?.entryPoints ?? [] } }
+    public var entryPoints: [ZoneKey] { zone.source.withLock { $0.signing?.entryPoints ?? [] } }
 
     /// Begins to replace a kind of key: the successor is published now and takes over when caches allow.
     /// - Parameter isEntryPoint: the key that the parent points at, or the one that signs the zone.
@@ -24,7 +24,7 @@ extension NameServer {
             let newest = own.last.map { "\($0.key.tag) (\($0.state))" } ?? ""
             throw NameServerError("a key of this kind is being replaced already: see \(newest)")
         }
-        try rebuild { $0.replaceKey(isEntryPoint: isEntryPoint) }
+        try zone.rebuild { $0.replaceKey(isEntryPoint: isEntryPoint) }
     }
 
     /// Takes notice that the parent's servers all give the DS record of the key that they were asked for.
@@ -35,7 +35,7 @@ extension NameServer {
     public func noteDelegation(of tag: UInt16? = nil) throws(NameServerError) -> TimedKey {
         guard !keys.isEmpty else { throw NameServerError.unsigned }
         var noted: TimedKey?
-        try rebuild { noted = try $0.noteDelegation(of: tag, unixTime: Clock.unixTime()) }
+        try zone.rebuild { noted = try $0.noteDelegation(of: tag, unixTime: Clock.unixTime()) }
         guard let noted else {
             throw NameServerError("no key waits for the parent's DS record now")
         }
@@ -55,7 +55,7 @@ extension NameServer {
         guard (1...255).contains(value.utf8.count) else {
             throw NameServerError("a challenge has 1 to 255 octets")
         }
-        try rebuild { source in
+        try zone.rebuild { source in
             source.change { $0.add(owner, value, until: Clock.unixTime() + seconds) }
         }
     }
@@ -69,7 +69,7 @@ extension NameServer {
     ) throws(NameServerError) -> Int {
         let owner = try NameServer.challengeOwner(name, in: image.apex)
         var count = 0
-        try rebuild { source in count = source.change { $0.remove(owner, value) } }
+        try zone.rebuild { source in count = source.change { $0.remove(owner, value) } }
         return count
     }
 

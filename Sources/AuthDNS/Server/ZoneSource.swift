@@ -7,6 +7,8 @@ import Logging
 /// once the new image is on disk.
 struct ZoneSource {
     private(set) var zone: StaticZone
+    /// The network whose reverse zone it is, beside `zone`; nil for the farm's own zone.
+    private let network: Network?
     private var membership: Membership?
     /// The zone without challenges and signatures. Until a membership is known, that of the saved image.
     private var base: ZoneContent
@@ -24,10 +26,11 @@ struct ZoneSource {
     var hasCome: Bool
 
     init(
-        _ zone: StaticZone, saved: ZoneImage?, serial: UInt32, journal: Journal,
-        challenges: Challenges, signing: ZoneSigning?
+        _ zone: StaticZone, reverseOf network: Network?, saved: ZoneImage?, serial: UInt32,
+        journal: Journal, challenges: Challenges, signing: ZoneSigning?
     ) throws(NameServerError) {
         self.zone = zone
+        self.network = network
         self.serial = serial
         self.journal = journal
         self.signing = signing
@@ -40,7 +43,7 @@ struct ZoneSource {
             self.signing?.take(SignedNames(of: saved))
         } else {
             do throws(ZoneFault) {
-                base = try ZoneContent(zone: zone, membership: nil)
+                base = try ZoneSource.content(of: zone, reverseOf: network)
             } catch {
                 throw NameServerError(error.description)
             }
@@ -53,16 +56,36 @@ struct ZoneSource {
     /// - Parameter serial: given by others to what this makes; nil when this server numbers its versions itself.
     /// - Throws: when membership and zone contradict each other.
     mutating func take(_ membership: Membership, serial: UInt32? = nil) throws(ZoneFault) {
+        // Roles do not matter to a reverse zone.
+        if network != nil, let known = self.membership, known.hosts == membership.hosts,
+            known.hostTTL == membership.hostTTL
+        {
+            return
+        }
         self.membership = membership
         given = serial
-        base = try ZoneContent(zone: zone, membership: membership, before: base)
+        base = try ZoneSource.content(
+            of: zone, reverseOf: network, membership: membership, before: base)
+    }
+
+    /// The zone without challenges and signatures.
+    static func content(
+        of zone: StaticZone, reverseOf network: Network?, membership: Membership? = nil,
+        before: ZoneContent? = nil
+    ) throws(ZoneFault) -> ZoneContent {
+        guard let network else {
+            return try ZoneContent(zone: zone, membership: membership, before: before)
+        }
+        return try ZoneContent(
+            reverseOf: network, beside: zone, membership: membership, before: before)
     }
 
     /// Replaces the static part. While the members of a saved image are all that is known, it waits for them.
     mutating func take(_ zone: StaticZone) throws(ZoneFault) {
         self.zone = zone
         if membership != nil || base.version == 0 {
-            base = try ZoneContent(zone: zone, membership: membership, before: base)
+            base = try ZoneSource.content(
+                of: zone, reverseOf: network, membership: membership, before: base)
         }
     }
 

@@ -67,6 +67,12 @@ struct ServeCommand: AsyncParsableCommand {
             "Address and port where Prometheus reads counters (plain HTTP, /metrics); none by default."
     )
     var metrics: Endpoint?
+    @Option(
+        help: """
+            A network whose reverse zone is served too, with a PTR record for each machine in it, such as \
+            192.0.2.0/24, 198.51.100.64/26 (RFC 2317) or 2001:db8:1::/64; repeat for more.
+            """, transform: ZoneReverseCommand.network)
+    var reverse: [Network] = []
     @OptionGroup var nameServer: NameServerOptions
     @OptionGroup(title: "DNS OVER TLS") var tls: TLSOptions
     @OptionGroup(title: "DNSSEC") var signing: SigningOptions
@@ -122,6 +128,7 @@ struct ServeCommand: AsyncParsableCommand {
             settings: nameServer.settings)
         try nameServer.addSecondaries(to: &names)
         names.signing = signing.signing(in: data)
+        names.reverse = reverse
         names.peers.areSecret = tls.transfersByTLS
         try DataDirectory.prepare(data)
         do {

@@ -10,7 +10,8 @@ struct ZoneReverseCommand: AsyncParsableCommand {
         abstract: "Prints the reverse zone of a network, with a PTR record for each machine in it.",
         discussion: """
             Receivers want the name of an address to lead back to it. The zone file that is printed names every \
-            machine by its stable host name, whatever its role; print it anew when machines come or go. For part of a \
+            machine by its stable host name, whatever its role; print it anew when machines come or go, or let this \
+            farm's name servers answer it ('smurf serve --reverse NETWORK'). For part of a \
             /24 (RFC 2317) the lines that belong in the zone above, which the network's owner has, stand in front as \
             comments.
 
@@ -19,17 +20,25 @@ struct ZoneReverseCommand: AsyncParsableCommand {
               smurf zone reverse 2001:db8:1::/64
             """)
 
-    @Argument(help: "The network, such as 192.0.2.0/24.") var network: String
+    @Argument(
+        help: "The network, such as 192.0.2.0/24.", transform: ZoneReverseCommand.network)
+    var network: Network
     @OptionGroup var control: ControlConnection
 
-    func validate() throws {
-        guard Network(network) != nil else {
-            throw ValidationError("'\(network)' is not a network such as 192.0.2.0/24")
+    /// A network as an argument; it must have a reverse zone of its own.
+    static func network(_ text: String) throws -> Network {
+        guard let network = Network(text) else {
+            throw ValidationError("'\(text)' is not a network such as 192.0.2.0/24")
+        }
+        do throws(ZoneFault) {
+            _ = try ReverseZone(of: network, hosts: [], zone: "")
+            return network
+        } catch {
+            throw ValidationError(error.description)
         }
     }
 
     func run() async throws {
-        guard let network = Network(network) else { throw Report.badInput }
         let (board, keys) = try await control.ask { client in
             let board = try await ControlConnection.board(of: client)
             return (board, try await client.keys(.init()))

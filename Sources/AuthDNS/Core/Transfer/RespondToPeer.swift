@@ -192,3 +192,15 @@ public struct PeerResponder: Sendable {
         return .message(reply)
     }
 }
+
+extension ZoneImage {
+    /// Whether the first question of a message, of whatever operation, is about this zone.
+    /// - Parameter message: any bytes.
+    public func isAsked(in message: [UInt8]) -> Bool {
+        var reader = MessageReader(message)
+        guard let counts = reader.counts(), counts[0] > 0, let name = reader.name() else {
+            return false
+        }
+        return name.isWithin(apex)
+    }
+}

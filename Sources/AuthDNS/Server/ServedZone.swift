@@ -1,0 +1,183 @@
+import AuthDNSCore
+import Farm
+import Foundation
+import Logging
+import Synchronization
+
+/// One zone of a name server, the farm's or a reverse zone beside it: the one place where a new image of it is built,
+/// saved and published. It answers nothing itself: sockets and threads are the server's.
+///
+/// Threads: all members may be called from anywhere. What publishes blocks on the disk.
+final class ServedZone: Sendable {
+    /// Its number among the published ones.
+    let number: Int
+    let store: ImageStore
+    let published: PublishedZones
+    let source: Mutex<ZoneSource>
+    private let configuration: NameServerConfiguration
+    private let logger: Logger
+    private let notifyWorker: NotifyWorker
+    private let window: Mutex<ChangeWindow>
+    /// Whether another process may write what this one has on disk.
+    private let isPaused = Atomic<Bool>(false)
+    /// Whether the disk did not take what is served.
+    private let isUnsaved = Atomic<Bool>(false)
+    /// Until when what time demands is not tried again, in seconds since 1970.
+    private let rest = Atomic<UInt64>(0)
+
+    /// - Parameter found: what `published` has under `number`.
+    init(
+        _ found: SavedZone, number: Int, in published: PublishedZones,
+        _ configuration: NameServerConfiguration, stopping: StopFlag, _ logger: Logger
+    ) {
+        self.number = number
+        self.published = published
+        self.configuration = configuration
+        self.logger = logger
+        store = found.store
+        source = Mutex(found.source)
+        window = Mutex(ChangeWindow(length: configuration.coalescing))
+        let keys = configuration.peers.keys
+        notifyWorker = NotifyWorker(
+            targets: configuration.notified.map { told in
+                NotifyWorker.Target(
+                    address: told.address, port: told.port,
+                    key: keys.first { $0.name == told.key })
+            }, listening: configuration.listen.map(\.address), published: published,
+            zone: number, stopping: stopping)
+    }
+
+    /// What is served.
+    var image: ZoneImage { published.current(number) }
+
+    /// Whether a restart would serve what is served now.
+    var isSaved: Bool { !isUnsaved.load(ordering: .relaxed) }
+
+    /// The thread that tells secondaries; nil when there are none.
+    func startNotifying() -> WorkerThread? {
+        guard !configuration.notified.isEmpty else { return nil }
+        let worker = notifyWorker
+        let thread = WorkerThread(core: nil) { worker.run() }
+        // Secondaries may have missed what the last run published.
+        worker.changed(to: image.serial)
+        return thread
+    }
+
+    /// Changes nothing any more: another process is about to take over what is on disk. A change that is under way is
+    /// finished first.
+    func pause() {
+        isPaused.store(true, ordering: .relaxed)
+        source.withLock { _ in close() }
+    }
+
+    /// Takes changes again: nobody took over. Serials go on behind those that the other process may have written.
+    func resume() {
+        let saved = try? store.load()?.serial
+        source.withLock { if let saved { $0.skip(to: saved) } }
+        isPaused.store(false, ordering: .relaxed)
+    }
+
+    /// Leaves the disk as it is to be when the server ends.
+    func end() { source.withLock { _ in if !isPaused.load(ordering: .relaxed) { close() } } }
+
+    /// Leaves the disk as it is to be when nothing more will be published.
+    private func close() {
+        if isUnsaved.load(ordering: .relaxed) { save(image) }
+        guard !isUnsaved.load(ordering: .relaxed) else { return }
+        // When it fails, a restart goes on with a newer serial than it had to.
+        try? store.close(with: image)
+    }
+
+    /// As `NameServer.publish`.
+    func publish(_ membership: Membership, serial: UInt32?) throws(NameServerError) -> UInt32 {
+        let own = window.withLock { $0.enter(.init(membership: membership, serial: serial)) }
+        while true {
+            switch window.withLock({ $0.turn(of: own, now: .now) }) {
+            case .done: return image.serial
+            case .wait(let pause): Thread.sleep(forTimeInterval: pause.inSeconds)
+            case .publish(let newest, let ticket):
+                let serial = try rebuild { source in
+                    try source.take(newest.membership, serial: newest.serial)
+                }
+                window.withLock { $0.pass(ticket) }
+                return serial
+            }
+        }
+    }
+
+    /// Changes what the zone is made of, and publishes it when it says something else now.
+    @discardableResult
+    func rebuild(
+        _ change: (inout ZoneSource) throws -> Void
+    ) throws(NameServerError) -> UInt32 {
+        let result: Result<UInt32, NameServerError> = source.withLock { source in
+            var next = source
+            do {
+                if isPaused.load(ordering: .relaxed) {
+                    throw NameServerError("this server is being replaced")
+                }
+                try change(&next)
+                if let image = try next.image(unixTime: Clock.unixTime(), after: image) {
+                    try publish(image, &next)
+                }
+                settle(next, after: source)
+                source = next
+                return .success(next.serial)
+            } catch {
+                next.takeBack(to: source)
+                return .failure(NameServerError("\(error)"))
+            }
+        }
+        return try result.get()
+    }
+
+    private func settle(_ next: ZoneSource, after before: ZoneSource) {
+        do throws(NameServerError) {
+            try next.settle(after: before)
+        } catch {
+            logger.error("challenges will be those of before after a restart: \(error)")
+        }
+    }
+
+    /// Does what time demands: signatures made anew before they end, keys moved on, challenges taken out, and what the
+    /// disk did not take saved. To be called several times a second.
+    func maintain() {
+        guard !isPaused.load(ordering: .relaxed) else { return }
+        if !isSaved { source.withLock { _ in save(image) } }
+        let now = Clock.unixTime()
+        let due = source.withLock { $0.nextDue ?? .max }
+        guard now >= max(due, rest.load(ordering: .relaxed)) else { return }
+        do throws(NameServerError) {
+            try rebuild { _ in }
+        } catch {
+            logger.error("records that should end or begin now cannot be published: \(error)")
+            rest.store(now + 30, ordering: .relaxed)
+        }
+    }
+
+    func publish(_ image: ZoneImage, _ next: inout ZoneSource) throws(NameServerError) {
+        if !configuration.isSecondary { try store.reserve(image.serial) }
+        // Without peers there is nobody who could ask what has changed.
+        if !configuration.peers.peers.isEmpty {
+            next.remember(ZoneDifference(from: self.image, to: image), logger)
+        }
+        published.replace(number, with: .init(image: image, history: next.history))
+        notifyWorker.changed(to: image.serial)
+        save(image)
+    }
+
+    /// Makes an image the one that a restart serves, or notes that it is not.
+    private func save(_ image: ZoneImage) {
+        do throws(NameServerError) {
+            try store.save(image)
+            if isUnsaved.exchange(false, ordering: .relaxed) {
+                logger.notice("\(image.apex) is saved again, with serial \(image.serial)")
+            }
+        } catch {
+            if !isUnsaved.exchange(true, ordering: .relaxed) {
+                logger.error(
+                    "what is served is not saved, and a restart would serve what was: \(error)")
+            }
+        }
+    }
+}
