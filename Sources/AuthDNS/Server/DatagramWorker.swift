@@ -12,13 +12,14 @@ import Synchronization
     /// Larger queries are answered FORMERR: none of that size is honest.
     private static let queryRoom = 2048
     private static let replyRoom = 1232
+    /// From one query to the next. With a power of two all of a batch would share a few lines of the processor's cache.
+    private static let queryStride = queryRoom + 192
 
     let counters = WorkerCounters()
     private let socket: Int32
     private let published: PublishedZones
     private let stopping: StopFlag
-    private var random: UInt64
-    private var limiter: RateLimiter?
+    private let limit: RateLimit?
     private let queries: UnsafeMutablePointer<UInt8>
     private let replies: UnsafeMutablePointer<UInt8>
     private let names: UnsafeMutablePointer<sockaddr_storage>
@@ -38,13 +39,12 @@ import Synchronization
     ) {
         self.socket = socket
         asked = isWildcard ? AskedAddresses(count: DatagramWorker.batch) : nil
-        limiter = limit.map { RateLimiter($0, seed: .random(in: 0...UInt64.max)) }
+        self.limit = limit
         self.published = published
         self.stopping = stopping
-        random = UInt64.random(in: 1...UInt64.max)
         let count = DatagramWorker.batch
-        unsafe queries = .allocate(capacity: count * DatagramWorker.queryRoom)
-        unsafe queries.initialize(repeating: 0, count: count * DatagramWorker.queryRoom)
+        unsafe queries = .allocate(capacity: count * DatagramWorker.queryStride)
+        unsafe queries.initialize(repeating: 0, count: count * DatagramWorker.queryStride)
         unsafe replies = .allocate(capacity: count * DatagramWorker.replyRoom)
         unsafe replies.initialize(repeating: 0, count: count * DatagramWorker.replyRoom)
         unsafe names = .allocate(capacity: count)
@@ -57,7 +57,7 @@ import Synchronization
         unsafe vectors.initialize(repeating: iovec(), count: count * 2)
         for index in 0..<count {
             unsafe vectors[index] = iovec(
-                iov_base: queries + index * DatagramWorker.queryRoom,
+                iov_base: queries + index * DatagramWorker.queryStride,
                 iov_len: DatagramWorker.queryRoom)
             unsafe incoming[index].msg_hdr.msg_iov = vectors + index
             unsafe incoming[index].msg_hdr.msg_iovlen = 1
@@ -82,23 +82,39 @@ import Synchronization
         var patience = timeval(tv_sec: 0, tv_usec: 250_000)
         _ = unsafe setsockopt(
             socket, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        var memory = Memory(
+            random: .random(in: 1...UInt64.max),
+            limiter: limit.map { RateLimiter($0, seed: .random(in: 0...UInt64.max)) })
         var waiting = 0
         while !stopping.isSet {
             // One view for as long as it holds: taking it costs reference counts, which no batch should.
-            waiting = serve(with: PublishedZones.View(published), first: waiting)
+            waiting = serve(with: PublishedZones.View(published), first: waiting, &memory)
+        }
+    }
+
+    /// What passes from one query to the next. It is the caller's own variable, which the compiler need not watch.
+    private struct Memory {
+        var random: UInt64
+        var limiter: RateLimiter?
+
+        mutating func draw() -> UInt64 {
+            random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return random ^ random >> 31
         }
     }
 
     /// Answers until something else is to be served, or the end.
     /// - Parameter first: queries that were received already.
     /// - Returns: queries that were received, and are to be answered from what is served now.
-    private func serve(with view: PublishedZones.View, first: Int) -> Int {
-        if first > 0 { send(answer(first, view)) }
+    private func serve(
+        with view: PublishedZones.View, first: Int, _ memory: inout Memory
+    ) -> Int {
+        if first > 0 { send(answer(first, view, &memory)) }
         while !stopping.isSet {
             let received = receive()
             guard received > 0 else { continue }
             guard view.isCurrent(published) else { return received }
-            send(answer(received, view))
+            send(answer(received, view, &memory))
         }
         return 0
     }
@@ -118,7 +134,9 @@ import Synchronization
 
     /// Answers the first `count` queries of the batch.
     /// - Returns: how many replies stand ready in `outgoing`.
-    private func answer(_ count: Int, _ view: PublishedZones.View) -> Int {
+    private func answer(
+        _ count: Int, _ view: PublishedZones.View, _ memory: inout Memory
+    ) -> Int {
         var ready = 0
         let now = (
             unix: Clock.unixSeconds(), monotonic: UInt32(truncatingIfNeeded: Clock.milliseconds())
@@ -126,21 +144,20 @@ import Synchronization
         for index in 0..<count {
             // Safe: `index` is below the batch's size and msg_len at most `queryRoom`.
             let query = unsafe Span(
-                _unsafeStart: queries + index * DatagramWorker.queryRoom,
+                _unsafeStart: queries + index * DatagramWorker.queryStride,
                 count: min(Int(incoming[index].msg_len), DatagramWorker.queryRoom))
             let start = unsafe replies + ready * DatagramWorker.replyRoom
             var reply = unsafe MutableSpan(
                 _unsafeStart: start, count: DatagramWorker.replyRoom)
-            random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             let context = QueryContext(
-                transport: .udp, random: random ^ random >> 31,
+                transport: .udp, random: memory.draw(),
                 client: unsafe Socket.address(of: names + index), unixTime: now.unix,
                 leavesPeers: true)
             var outcome = respond(
                 to: query, context: context, settings: view.settings, from: view.image,
                 beside: view.others, into: &reply)
             if outcome.isForPeer { outcome = answerPeer(query, context, &reply) }
-            limit(&outcome, query, context, view, now.monotonic, &reply)
+            limit(&outcome, query, context, view, now.monotonic, &memory.limiter, &reply)
             counters.note(outcome, from: context.client)
             guard outcome.length > 0 else { continue }
             unsafe vectors[DatagramWorker.batch + ready] = iovec(
@@ -179,7 +196,8 @@ import Synchronization
     /// Takes a reply back that its asker must not have, or puts a shorter one in its place.
     private func limit(
         _ outcome: inout Outcome, _ query: Span<UInt8>, _ context: QueryContext,
-        _ view: PublishedZones.View, _ now: UInt32, _ reply: inout MutableSpan<UInt8>
+        _ view: PublishedZones.View, _ now: UInt32, _ limiter: inout RateLimiter?,
+        _ reply: inout MutableSpan<UInt8>
     ) {
         guard outcome.length > 0, let client = context.client,
             let verdict = limiter?.judge(outcome, to: client, now: now)
