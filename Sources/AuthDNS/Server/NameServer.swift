@@ -24,7 +24,7 @@ public final class NameServer: Sendable {
     let source: Mutex<ZoneSource>
     private let window: Mutex<ChangeWindow>
     /// Whether another process may write what this one has on disk.
-    private let isPaused = Atomic<Bool>(false)
+    let isPaused = Atomic<Bool>(false)
     /// Whether the disk did not take what is served.
     private let isUnsaved = Atomic<Bool>(false)
 
@@ -273,7 +273,7 @@ public final class NameServer: Sendable {
             var next = source
             do {
                 if isPaused.load(ordering: .relaxed) {
-                    throw NameServerError("this server is being replaced")
+                    throw NameServerError.replaced
                 }
                 try change(&next)
                 if let image = try next.image(
