@@ -39,6 +39,7 @@ public func membership(
     }
     view.senders = senders(planner, guests)
     view.senderOwners = policy.senderOwners
+    view.texts = state.answeredTexts(at: now)
     if view != previous { view.version += 1 }
     return view
 }
