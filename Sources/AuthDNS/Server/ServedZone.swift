@@ -114,7 +114,7 @@ final class ServedZone: Sendable {
             var next = source
             do {
                 if isPaused.load(ordering: .relaxed) {
-                    throw NameServerError("this server is being replaced")
+                    throw NameServerError.replaced
                 }
                 try change(&next)
                 if let image = try next.image(unixTime: Clock.unixTime(), after: image) {
@@ -126,6 +126,20 @@ final class ServedZone: Sendable {
             } catch {
                 next.takeBack(to: source)
                 return .failure(NameServerError("\(error)"))
+            }
+        }
+        return try result.get()
+    }
+
+    /// Encrypts the keys that are in the clear on disk. No new version comes of it, and none may fail because of it.
+    /// - Returns: how many were.
+    func encryptKeys() throws(NameServerError) -> Int {
+        let result: Result<Int, NameServerError> = source.withLock { source in
+            guard !isPaused.load(ordering: .relaxed) else { return .failure(.replaced) }
+            do throws(NameServerError) {
+                return .success(try source.encryptKeys())
+            } catch {
+                return .failure(error)
             }
         }
         return try result.get()

@@ -10,6 +10,21 @@ extension NameServer {
     /// Keys that the parent should point at now (DS).
     public var entryPoints: [ZoneKey] { zone.source.withLock { $0.signing?.entryPoints ?? [] } }
 
+    /// Those of them whose secret is encrypted on disk.
+    public var encryptedKeys: Set<ZoneKey> {
+        zone.source.withLock { source in
+            Set(source.signing.map { $0.keys.map(\.key).filter($0.isEncrypted) } ?? [])
+        }
+    }
+
+    /// Encrypts the keys that are in the clear on disk. It takes some tenths of a second for each.
+    /// - Returns: how many were.
+    /// - Throws: when the zone is not signed, there is no passphrase, or the disk does not take them.
+    public func encryptKeys() throws(NameServerError) -> Int {
+        guard !keys.isEmpty else { throw NameServerError.unsigned }
+        return try zone.encryptKeys()
+    }
+
     /// Begins to replace a kind of key: the successor is published now and takes over when caches allow.
     /// - Parameter isEntryPoint: the key that the parent points at, or the one that signs the zone.
     /// - Throws: when the zone is not signed, has no such key, or is replacing it already.
@@ -84,5 +99,6 @@ extension NameServer {
 }
 
 extension NameServerError {
+    static let replaced = NameServerError("this server is being replaced")
     static let unsigned = NameServerError("the zone is not signed: start serve with --dnssec")
 }

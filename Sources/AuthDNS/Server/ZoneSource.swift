@@ -101,6 +101,12 @@ struct ZoneSource {
     /// An operator wants a kind of key replaced; true for the entry point.
     mutating func replaceKey(isEntryPoint: Bool) { requested.insert(isEntryPoint) }
 
+    /// Encrypts keys that are in the clear on disk.
+    /// - Returns: how many there were.
+    mutating func encryptKeys() throws(NameServerError) -> Int {
+        try signing?.encryptKeys() ?? 0
+    }
+
     /// The parent points at the key of this tag, or at whichever it was asked to point at.
     /// - Returns: the key; nil when none is waited for.
     mutating func noteDelegation(

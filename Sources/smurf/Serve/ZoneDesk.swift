@@ -24,6 +24,10 @@ struct ZoneDesk: Sendable {
                 case .replace:
                     try nameServer.replaceKey(isEntryPoint: request.entryPoint)
                     return "a new key is published; it takes over when caches allow"
+                case .encrypt:
+                    let count = try nameServer.encryptKeys()
+                    return count == 0
+                        ? "every key on disk is encrypted" : "keys encrypted on disk: \(count)"
                 case .delegated:
                     let tag = request.tag == 0 ? nil : UInt16(clamping: request.tag)
                     let key = try nameServer.noteDelegation(of: tag)
@@ -40,17 +44,20 @@ struct ZoneDesk: Sendable {
     private func view(_ said: String) -> Smurffarm_V1_KeysView {
         let delegation = Delegation(
             of: nameServer.image, entryPoints: nameServer.entryPoints)
+        let encrypted = nameServer.encryptedKeys
         return .with {
             $0.zone = delegation.apex.description
             $0.said = said
-            $0.keys = nameServer.keys.map(ZoneDesk.view)
+            $0.keys = nameServer.keys.map {
+                ZoneDesk.view($0, isEncrypted: encrypted.contains($0.key))
+            }
             $0.nameServers = delegation.nameServers.map(\.description).sorted()
             $0.glue = delegation.glue.map(Presentation.address).sorted()
             $0.ds = delegation.keys.map(Presentation.delegation).sorted()
         }
     }
 
-    private static func view(_ key: TimedKey) -> Smurffarm_V1_KeyView {
+    private static func view(_ key: TimedKey, isEncrypted: Bool) -> Smurffarm_V1_KeyView {
         .with {
             $0.tag = UInt32(key.key.tag)
             $0.algorithm = key.key.algorithm.mnemonic
@@ -63,6 +70,7 @@ struct ZoneDesk: Sendable {
             $0.activated = Int64(key.activated ?? 0)
             $0.retired = Int64(key.retired ?? 0)
             $0.removed = Int64(key.removed ?? 0)
+            $0.encrypted = isEncrypted
         }
     }
 
