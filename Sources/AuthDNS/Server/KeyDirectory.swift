@@ -120,7 +120,9 @@ public struct KeyDirectory: Sendable {
     private static var moments: [(String, WritableKeyPath<TimedKey, UInt64?>)] {
         [
             ("Publish", \.published), ("SyncPublish", \.announced), ("DSPublish", \.delegated),
-            ("Activate", \.activated), ("Inactive", \.retired), ("Delete", \.removed),
+            ("Activate", \.activated), ("Inactive", \.retired), ("DSWithdraw", \.withdrawn),
+            ("DSRemoved", \.undelegated),
+            ("Delete", \.removed),
         ]
     }
 

@@ -26,6 +26,9 @@ struct SavedZone {
         let reserved = SavedZone.reservedSerial(store, logger)
         let last = reserved ?? saved?.serial ?? SOAData(zone.soa.data)?.serial ?? 0
         let settings = network == nil ? configuration.signing : nil
+        if settings == nil, let saved, !configuration.isSecondary {
+            SavedZone.warnOfSignatures(in: saved, logger)
+        }
         let signing = try settings.map { settings throws(NameServerError) in
             try ZoneSigning(settings, zone: apex)
         }
@@ -89,6 +92,15 @@ struct SavedZone {
             logger.error("the saved image is unreadable; starting from the zone file: \(error)")
             return nil
         }
+    }
+
+    private static func warnOfSignatures(in saved: ZoneImage, _ logger: Logger) {
+        guard saved.records.contains(where: { $0.type == .dnskey }) else { return }
+        logger.warning(
+            """
+            \(saved.apex) was signed and is not any more: if its parent has DS records, resolvers refuse it; start with \
+            --dnssec and say 'smurf zone unsign'
+            """)
     }
 
     /// - Throws: when nothing was ever saved, and cannot be. Otherwise a full disk is no reason not to answer.

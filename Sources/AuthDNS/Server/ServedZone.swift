@@ -130,6 +130,20 @@ final class ServedZone: Sendable {
         return try result.get()
     }
 
+    /// Encrypts the keys that are in the clear on disk. No new version comes of it, and none may fail because of it.
+    /// - Returns: how many were.
+    func encryptKeys() throws(NameServerError) -> Int {
+        let result: Result<Int, NameServerError> = source.withLock { source in
+            guard !isPaused.load(ordering: .relaxed) else { return .failure(.replaced) }
+            do throws(NameServerError) {
+                return .success(try source.encryptKeys())
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+
     /// Does what time demands: signatures made anew before they end, keys moved on, and what the disk did not
     /// take saved. To be called several times a second.
     func maintain() {

@@ -21,16 +21,7 @@ extension NameServer {
     /// - Throws: when the zone is not signed, there is no passphrase, or the disk does not take them.
     public func encryptKeys() throws(NameServerError) -> Int {
         guard !keys.isEmpty else { throw NameServerError.unsigned }
-        // No new version comes of it, and none may fail because of it.
-        let result: Result<Int, NameServerError> = zone.source.withLock { source in
-            guard !zone.isPaused.load(ordering: .relaxed) else { return .failure(.replaced) }
-            do throws(NameServerError) {
-                return .success(try source.encryptKeys())
-            } catch {
-                return .failure(error)
-            }
-        }
-        return try result.get()
+        return try zone.encryptKeys()
     }
 
     /// Begins to replace a kind of key: the successor is published now and takes over when caches allow.
@@ -39,6 +30,9 @@ extension NameServer {
     public func replaceKey(isEntryPoint: Bool) throws(NameServerError) {
         let own = keys.filter { $0.key.isEntryPoint == isEntryPoint && $0.isPublished }
         guard !keys.isEmpty else { throw NameServerError.unsigned }
+        guard keys.withdrawal == .none else {
+            throw NameServerError("the zone is on its way out of DNSSEC: 'smurf zone sign' first")
+        }
         guard !own.isEmpty else {
             throw NameServerError(
                 "the zone is signed with one key for everything (csk): replace that one")
@@ -63,6 +57,40 @@ extension NameServer {
             throw NameServerError("no key waits for the parent's DS record now")
         }
         return noted
+    }
+
+    /// Begins to leave DNSSEC: the parent is asked to remove its DS records; the zone stays signed.
+    /// - Throws: when the zone is not signed, or on that way already.
+    public func unsign() throws(NameServerError) {
+        guard !keys.isEmpty, keys.withdrawal != .done else { throw NameServerError.unsigned }
+        guard keys.withdrawal == .none else {
+            throw NameServerError(
+                "the parent was asked already to remove its DS records: see 'smurf zone keys'")
+        }
+        try zone.rebuild { try $0.changeKeys { $0.withdraw(now: Clock.unixTime()) } }
+    }
+
+    /// Takes notice of whether the parent's servers have DS records, on the way out of DNSSEC: from the first moment
+    /// on at which they have none, caches are waited for.
+    /// - Throws: when the zone is not on that way.
+    public func noteUndelegation(_ isSo: Bool = true) throws(NameServerError) {
+        switch keys.withdrawal {
+        case .asked, .undelegated:
+            let now = isSo ? Clock.unixTime() : nil
+            try zone.rebuild { try $0.changeKeys { $0.noteUndelegation(now: now) } }
+        case .none, .done:
+            throw NameServerError(
+                "the parent was not asked to remove DS records: 'smurf zone unsign' does that")
+        }
+    }
+
+    /// Takes `unsign` back; a zone that is no longer signed gets new keys.
+    /// - Throws: when nothing was to be taken back.
+    public func sign() throws(NameServerError) {
+        guard keys.withdrawal != .none else {
+            throw keys.isEmpty ? NameServerError.unsigned : NameServerError("the zone is signed")
+        }
+        try zone.rebuild { try $0.changeKeys { $0.signAgain() } }
     }
 
     /// Whether the zone file leaves room for a TXT record at a name of the zone.

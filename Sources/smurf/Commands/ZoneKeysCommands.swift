@@ -34,7 +34,7 @@ struct ZoneKeysListCommand: AsyncParsableCommand {
         for key in view.keys {
             let moments = [
                 key.created, key.published, key.announced, key.delegated, key.activated,
-                key.retired, key.removed,
+                key.retired, key.withdrawn, key.undelegated, key.removed,
             ]
             let since = Date(timeIntervalSince1970: Double(moments.max() ?? 0))
             let hasZoneKeys = view.keys.contains { !$0.entryPoint }
@@ -81,7 +81,11 @@ struct ZoneDSCommand: AsyncParsableCommand {
     func run() async throws {
         let view = try await control.ask { try await $0.keys(.init()) }
         guard !view.ds.isEmpty else {
-            throw Report.failure("\(view.zone) is not signed: start serve with --dnssec")
+            let isLeaving = view.keys.contains { $0.withdrawn != 0 }
+            throw Report.failure(
+                isLeaving
+                    ? "\(view.zone) wants no DS records: it leaves DNSSEC, or has (see 'smurf zone keys')"
+                    : "\(view.zone) is not signed: start serve with --dnssec")
         }
         view.printDelegationSigners()
     }

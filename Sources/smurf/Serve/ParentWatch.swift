@@ -4,7 +4,8 @@ import Logging
 import ZoneFile
 
 /// Asks the parent's servers for the DS record of a key that waits for it, so that a roll goes on by itself
-/// (RFC 7583 §3.3: the successor may take over once every one of them has it).
+/// (RFC 7583 §3.3: the successor may take over once every one of them has it), or whether all of them have none, on the
+/// way out of DNSSEC.
 struct ParentWatch: Sendable {
     let servers: [ParentServer]
     let nameServer: NameServer
@@ -13,6 +14,11 @@ struct ParentWatch: Sendable {
     /// Ends when the task is cancelled.
     func run() async throws {
         while !Task.isCancelled {
+            switch nameServer.keys.withdrawal {
+            case .asked: await watchRemoval(isNoted: false)
+            case .undelegated: await watchRemoval(isNoted: true)
+            case .none, .done: break
+            }
             if let key = waiting {
                 do {
                     if try await ControlNode.offPool({ try isKnown(key) }) {
@@ -26,6 +32,21 @@ struct ParentWatch: Sendable {
                 }
             }
             try await Task.sleep(for: .seconds(5))
+        }
+    }
+
+    /// - Parameter isNoted: whether they had none when they were asked last.
+    private func watchRemoval(isNoted: Bool) async {
+        let apex = nameServer.image.apex
+        do {
+            let isSo = try await ControlNode.offPool {
+                try servers.allSatisfy { try $0.delegation(of: apex).keys.isEmpty }
+            }
+            guard isSo != isNoted else { return }
+            try await ControlNode.offPool { try nameServer.noteUndelegation(isSo) }
+            logger.notice("the parent has \(isSo ? "no DS records any more" : "DS records again")")
+        } catch {
+            logger.warning("the parent cannot be asked whether its DS records are gone: \(error)")
         }
     }
 

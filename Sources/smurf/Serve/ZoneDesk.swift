@@ -29,6 +29,16 @@ struct ZoneDesk: Sendable {
                     let count = try nameServer.encryptKeys()
                     return count == 0
                         ? "every key on disk is encrypted" : "keys encrypted on disk: \(count)"
+                case .unsign:
+                    try nameServer.unsign()
+                    return "the parent is asked to remove its DS records; the zone stays signed"
+                case .undelegated:
+                    try nameServer.noteUndelegation()
+                    return
+                        "noted: the parent has no DS records; signatures go when caches have forgotten them"
+                case .sign:
+                    try nameServer.sign()
+                    return "the zone is signed, and the parent is asked for DS records in time"
                 case .delegated:
                     let tag = request.tag == 0 ? nil : UInt16(clamping: request.tag)
                     let key = try nameServer.noteDelegation(of: tag)
@@ -72,6 +82,8 @@ struct ZoneDesk: Sendable {
             $0.retired = Int64(key.retired ?? 0)
             $0.removed = Int64(key.removed ?? 0)
             $0.encrypted = isEncrypted
+            $0.withdrawn = Int64(key.withdrawn ?? 0)
+            $0.undelegated = Int64(key.undelegated ?? 0)
         }
     }
 
