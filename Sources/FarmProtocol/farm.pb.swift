@@ -1834,6 +1834,9 @@ public nonisolated struct Smurffarm_V1_KeysRequest: Sendable {
   /// who asks, for the log
   public var `operator`: String = String()
 
+  /// one of those that are served; empty = the farm's own
+  public var zone: String = String()
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -4986,7 +4989,7 @@ nonisolated extension Smurffarm_V1_HistoryLine: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Smurffarm_V1_KeysRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".KeysRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}action\0\u{3}entry_point\0\u{1}tag\0\u{1}operator\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}action\0\u{3}entry_point\0\u{1}tag\0\u{1}operator\0\u{1}zone\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4998,6 +5001,7 @@ nonisolated extension Smurffarm_V1_KeysRequest: SwiftProtobuf.Message, SwiftProt
       case 2: try { try decoder.decodeSingularBoolField(value: &self.entryPoint) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.tag) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.`operator`) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.zone) }()
       default: break
       }
     }
@@ -5016,6 +5020,9 @@ nonisolated extension Smurffarm_V1_KeysRequest: SwiftProtobuf.Message, SwiftProt
     if !self.`operator`.isEmpty {
       try visitor.visitSingularStringField(value: self.`operator`, fieldNumber: 4)
     }
+    if !self.zone.isEmpty {
+      try visitor.visitSingularStringField(value: self.zone, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5024,6 +5031,7 @@ nonisolated extension Smurffarm_V1_KeysRequest: SwiftProtobuf.Message, SwiftProt
     if lhs.entryPoint != rhs.entryPoint {return false}
     if lhs.tag != rhs.tag {return false}
     if lhs.`operator` != rhs.`operator` {return false}
+    if lhs.zone != rhs.zone {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

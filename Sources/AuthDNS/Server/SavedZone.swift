@@ -25,11 +25,10 @@ struct SavedZone {
         // What was published counts, not what the file says: on a circle either can seem newer.
         let reserved = SavedZone.reservedSerial(store, logger)
         let last = reserved ?? saved?.serial ?? SOAData(zone.soa.data)?.serial ?? 0
-        let settings = network == nil ? configuration.signing : nil
-        if settings == nil, let saved, !configuration.isSecondary {
+        if configuration.signing == nil, let saved, !configuration.isSecondary {
             SavedZone.warnOfSignatures(in: saved, logger)
         }
-        let signing = try settings.map { settings throws(NameServerError) in
+        let signing = try configuration.signing.map { settings throws(NameServerError) in
             try ZoneSigning(settings, zone: apex)
         }
         source = try ZoneSource(

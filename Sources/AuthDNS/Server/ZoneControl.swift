@@ -2,26 +2,18 @@ public import AuthDNSCore
 import Synchronization
 
 /// What an operator may know and say about the zone beside its files: above all the keys of a signed one.
-extension NameServer {
+extension ServedZone {
     /// Every key of the zone that is known, in the order of creation; empty for an unsigned zone.
-    public var keys: [TimedKey] { zone.source.withLock { $0.signing?.keys ?? [] } }
+    public var keys: [TimedKey] { source.withLock { $0.signing?.keys ?? [] } }
 
     /// Keys that the parent should point at now (DS).
-    public var entryPoints: [ZoneKey] { zone.source.withLock { $0.signing?.entryPoints ?? [] } }
+    public var entryPoints: [ZoneKey] { source.withLock { $0.signing?.entryPoints ?? [] } }
 
     /// Those of them whose secret is encrypted on disk.
     public var encryptedKeys: Set<ZoneKey> {
-        zone.source.withLock { source in
+        source.withLock { source in
             Set(source.signing.map { $0.keys.map(\.key).filter($0.isEncrypted) } ?? [])
         }
-    }
-
-    /// Encrypts the keys that are in the clear on disk. It takes some tenths of a second for each.
-    /// - Returns: how many were.
-    /// - Throws: when the zone is not signed, there is no passphrase, or the disk does not take them.
-    public func encryptKeys() throws(NameServerError) -> Int {
-        guard !keys.isEmpty else { throw NameServerError.unsigned }
-        return try zone.encryptKeys()
     }
 
     /// Begins to replace a kind of key: the successor is published now and takes over when caches allow.
@@ -41,7 +33,7 @@ extension NameServer {
             let newest = own.last.map { "\($0.key.tag) (\($0.state))" } ?? ""
             throw NameServerError("a key of this kind is being replaced already: see \(newest)")
         }
-        try zone.rebuild { $0.replaceKey(isEntryPoint: isEntryPoint) }
+        try rebuild { $0.replaceKey(isEntryPoint: isEntryPoint) }
     }
 
     /// Takes notice that the parent's servers all give the DS record of the key that they were asked for.
@@ -52,7 +44,7 @@ extension NameServer {
     public func noteDelegation(of tag: UInt16? = nil) throws(NameServerError) -> TimedKey {
         guard !keys.isEmpty else { throw NameServerError.unsigned }
         var noted: TimedKey?
-        try zone.rebuild { noted = try $0.noteDelegation(of: tag, unixTime: Clock.unixTime()) }
+        try rebuild { noted = try $0.noteDelegation(of: tag, unixTime: Clock.unixTime()) }
         guard let noted else {
             throw NameServerError("no key waits for the parent's DS record now")
         }
@@ -67,7 +59,7 @@ extension NameServer {
             throw NameServerError(
                 "the parent was asked already to remove its DS records: see 'smurf zone keys'")
         }
-        try zone.rebuild { try $0.changeKeys { $0.withdraw(now: Clock.unixTime()) } }
+        try rebuild { try $0.changeKeys { $0.withdraw(now: Clock.unixTime()) } }
     }
 
     /// Takes notice of whether the parent's servers have DS records, on the way out of DNSSEC: from the first moment
@@ -77,7 +69,7 @@ extension NameServer {
         switch keys.withdrawal {
         case .asked, .undelegated:
             let now = isSo ? Clock.unixTime() : nil
-            try zone.rebuild { try $0.changeKeys { $0.noteUndelegation(now: now) } }
+            try rebuild { try $0.changeKeys { $0.noteUndelegation(now: now) } }
         case .none, .done:
             throw NameServerError(
                 "the parent was not asked to remove DS records: 'smurf zone unsign' does that")
@@ -90,12 +82,12 @@ extension NameServer {
         guard keys.withdrawal != .none else {
             throw keys.isEmpty ? NameServerError.unsigned : NameServerError("the zone is signed")
         }
-        try zone.rebuild { try $0.changeKeys { $0.signAgain() } }
+        try rebuild { try $0.changeKeys { $0.signAgain() } }
     }
 
     /// Whether the zone file leaves room for a TXT record at a name of the zone.
     public func canAnswerText(at owner: DomainName) -> Bool {
-        zone.source.withLock { $0.zone.canAnswerText(at: owner) }
+        source.withLock { $0.zone.canAnswerText(at: owner) }
     }
 }
 

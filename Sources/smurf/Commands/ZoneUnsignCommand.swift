@@ -20,10 +20,11 @@ struct ZoneUnsignCommand: AsyncParsableCommand {
 
     @Flag(help: "None of the parent's servers has a DS record of the zone any more.")
     var removed = false
+    @OptionGroup var choice: ZoneChoice
     @OptionGroup var control: ControlConnection
 
     func run() async throws {
-        let request = Smurffarm_V1_KeysRequest.with {
+        let request = choice.request {
             $0.action = removed ? .undelegated : .unsign
             $0.operator = NSUserName()
         }
@@ -40,10 +41,11 @@ struct ZoneSignCommand: AsyncParsableCommand {
             is no longer, new keys are made, as at the first start with --dnssec.
             """)
 
+    @OptionGroup var choice: ZoneChoice
     @OptionGroup var control: ControlConnection
 
     func run() async throws {
-        let request = Smurffarm_V1_KeysRequest.with {
+        let request = choice.request {
             $0.action = .sign
             $0.operator = NSUserName()
         }
