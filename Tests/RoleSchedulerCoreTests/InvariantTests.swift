@@ -124,6 +124,13 @@ import Testing
             policy.roles[index].canary = .seconds(Int.random(in: 1...40, using: &random))
             policy.roles[index].slowStart = .seconds(Int.random(in: 1...40, using: &random))
         }
+        for index in policy.roles.indices where Int.random(in: 0..<4, using: &random) == 0 {
+            let earliest = Int.random(in: 0...60, using: &random)
+            policy.roles[index].demand.predict = PredictRule(
+                from: "b", earliest: .seconds(earliest),
+                latest: .seconds(earliest + Int.random(in: 1...120, using: &random)),
+                share: Double.random(in: 0...1, using: &random))
+        }
         policy.colocates = Bool.random(using: &random)
         policy.onSignalLoss = SignalLoss(
             mode: Bool.random(using: &random) ? .hold : .fallback,

@@ -13,6 +13,8 @@ public struct FarmState: Hashable, Sendable, Codable {
     public var wanted: [Role: [Wanted]] = [:]
     /// Roles that had backlog when their signal was last seen.
     public var soaking: Set<Role> = []
+    /// What each role with a prediction has learnt.
+    public var forecasts: [Role: Forecast] = [:]
     /// Phases with conditions that are on.
     public var latched: Set<String> = []
     /// Since when that has held which would turn a phase on or off.

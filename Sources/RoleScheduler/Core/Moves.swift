@@ -194,10 +194,14 @@ extension Planner {
             if rule.canary > .zero { state.canaries[needy] = state.canaries[needy] ?? id }
             return true
         }
-        // Those on their way out of another role will be idle soon: do not empty a second one.
+        // Those on their way out of another role will be idle soon, and who became idle in this plan is taken in the
+        // next: do not empty a second one, which would use up the movement for the length of a drain.
         let coming = ids.contains { id in
-            guard case .draining? = record(id)?.state else { return false }
-            return isUsable(id) && mayHold(id, needy)
+            switch record(id)?.state {
+            case .draining?: isUsable(id) && mayHold(id, needy)
+            case .idle?: changed.contains(id) && isUsable(id) && mayHold(id, needy)
+            default: false
+            }
         }
         guard !coming else {
             blocked[needy] = .drain

@@ -31,7 +31,7 @@ struct RoleDemand {
     private func stabilise(_ rule: RolePolicy, _ state: inout FarmState) -> Outcome {
         let role = rule.role
         let setpoint = state.setpoints[role] ?? rule.min
-        let raw = rawDemand(rule)
+        let raw = rawDemand(rule, predicted: predicted(rule, &state))
         var (wanted, bound) = bounded(raw, setpoint, rule)
         func raise(_ count: Int, _ why: Bound) {
             guard rule.clamp(count) > wanted else { return }
@@ -68,7 +68,22 @@ struct RoleDemand {
         let count = rule.clamp(free)
         guard rule.isSized else { return (count, .minimum) }
         if count != free { return (count, count < free ? .maximum : .minimum) }
-        return (count, free == whole(raw.members) ? .demand : .tolerance)
+        if free != whole(raw.members) { return (count, .tolerance) }
+        return (count, raw.formula?.predicted == nil ? .demand : .prediction)
+    }
+
+    /// Arrivals per second to be ready for by what was sent; nil when the role has no prediction.
+    private func predicted(_ rule: RolePolicy, _ state: inout FarmState) -> Double? {
+        guard let predict = rule.demand.predict else {
+            state.forecasts[rule.role] = nil
+            return nil
+        }
+        var forecast = state.forecasts[rule.role] ?? Forecast()
+        forecast.step(
+            predict, sent: fresh(predict.from), arrival: rule.demand.arrival.flatMap(fresh),
+            at: now)
+        state.forecasts[rule.role] = forecast
+        return forecast.arrival(predict, at: now)
     }
 
     /// What the windows still wait for.
@@ -173,7 +188,7 @@ struct RoleDemand {
     }
 
     /// (arrival + backlog / time) / (capacity × utilisation), of the signals that are known.
-    private func rawDemand(_ rule: RolePolicy) -> RawDemand {
+    private func rawDemand(_ rule: RolePolicy, predicted: Double?) -> RawDemand {
         let missing = rule.demand.sizing.filter { fresh($0) == nil }
         guard rule.isSized, let capacity = rule.capacity else {
             return RawDemand(formula: nil, missing: missing, members: Double(rule.min))
@@ -183,10 +198,11 @@ struct RoleDemand {
         }
         var time = rule.demand.eta.inSeconds
         if let left = rule.demand.deadline.flatMap(fresh) { time = Swift.max(left, 60) }
-        let formula = RawDemand.Formula(
+        var formula = RawDemand.Formula(
             arrival: rule.demand.arrival.flatMap(fresh) ?? 0,
             backlog: rule.demand.backlog.flatMap(fresh) ?? 0, seconds: Swift.max(time, 1),
             capacity: capacity, utilisation: rule.utilisation)
+        formula.predicted = predicted.flatMap { $0 > formula.arrival ? $0 : nil }
         return RawDemand(formula: formula, missing: missing, members: formula.members)
     }
 
@@ -213,6 +229,6 @@ struct RoleDemand {
 extension RawDemand.Formula {
     /// Machines, not rounded, not negative.
     public var members: Double {
-        Swift.max((arrival + backlog / seconds) / (capacity * utilisation), 0)
+        Swift.max(((predicted ?? arrival) + backlog / seconds) / (capacity * utilisation), 0)
     }
 }

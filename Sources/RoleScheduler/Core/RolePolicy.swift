@@ -142,6 +142,8 @@ public struct DemandRule: Hashable, Sendable {
     public var deadline: String?
     /// Signal with a 95th percentile latency in seconds, and its limit.
     public var latency: Latency?
+    /// What else will arrive, by what was sent.
+    public var predict: PredictRule?
 
     public struct Latency: Hashable, Sendable {
         public var signal: String
@@ -165,7 +167,10 @@ public struct DemandRule: Hashable, Sendable {
     }
 
     /// Signals that must be fresh for the setpoint to move.
-    public var sizing: [String] { [arrival, backlog].compactMap { $0 } }
+    public var sizing: [String] { [arrival, backlog, predict?.from].compactMap { $0 } }
+
+    /// Every signal that it speaks of.
+    public var named: [String] { sizing + [deadline, latency?.signal].compactMap { $0 } }
 }
 
 /// How a member leaves its role.

@@ -90,6 +90,9 @@ extension RolePolicy {
         facts["\(key).demand.arrival"] = demand.arrival
         facts["\(key).demand.backlog"] = demand.backlog
         facts["\(key).demand.deadline"] = demand.deadline
+        facts["\(key).demand.predict"] = demand.predict.map {
+            "\($0.from) after \(seconds($0.earliest))..\(seconds($0.latest)), share \(percent($0.share))"
+        }
         facts["\(key).demand.latency"] = demand.latency.map {
             "\($0.signal) at most \(seconds($0.limit))"
         }

@@ -190,7 +190,44 @@ struct RoleReader {
                 limit: latency.duration("limit", default: .seconds(1)))
         }
         latency.finish()
+        rule.predict = predict(demand)
         return rule
+    }
+
+    /// `predict: {from: outbound.sent, lag: 5m..60m, share: 6%}`
+    private func predict(_ demand: PolicyMapping) -> PredictRule? {
+        guard demand.node("predict") != nil else { return nil }
+        let map = demand.mapping("predict", "'predict' of \(map.title)")
+        defer { map.finish() }
+        if demand.node("arrival") == nil {
+            map.problems.error(
+                demand.mark(of: "predict"),
+                "'predict' foretells 'arrival': name the signal that counts what comes back")
+        }
+        let from = map.text("from")
+        if from == nil {
+            map.problems.error(
+                map.mark, "'from' is missing: name a signal of what is sent, such as outbound.sent")
+        }
+        if map.node("lag") == nil {
+            map.problems.error(
+                map.mark, "'lag' is missing: write the shortest and longest, as in 5m..60m")
+        }
+        let lag = map.value(
+            "lag", "lag; write the shortest and longest, as in 5m..60m", default: nil,
+            RoleReader.lag)
+        let share = map.share("share", default: 0)
+        guard let from, let lag else { return nil }
+        return PredictRule(from: from, earliest: lag.0, latest: lag.1, share: share)
+    }
+
+    private static func lag(_ text: String) -> (Duration, Duration)? {
+        guard let dots = text.firstRange(of: ".."),
+            let earliest = PolicyMapping.duration(String(text[..<dots.lowerBound])),
+            let latest = PolicyMapping.duration(String(text[dots.upperBound...])),
+            earliest < latest
+        else { return nil }
+        return (earliest, latest)
     }
 }
 

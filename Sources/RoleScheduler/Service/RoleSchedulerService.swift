@@ -467,10 +467,7 @@ public actor RoleSchedulerService {
     }
 
     private func signals(_ now: Moment) -> [Board.SignalLine] {
-        let named = policy.roles.flatMap { rule in
-            rule.demand.sizing
-                + [rule.demand.deadline, rule.demand.latency?.signal].compactMap { $0 }
-        }
+        let named = policy.roles.flatMap(\.demand.named)
         return Set(named).union(demand.signals.keys).sorted().map { name in
             let signal = demand[name]
             return Board.SignalLine(
