@@ -19,6 +19,8 @@ final class FarmFixture {
         /// Third octet of the agents' addresses, 127.0.x.1 onwards.
         var network = 11
         var lease = "5s"
+        /// Further keys of the smtp-out role.
+        var outbound = ""
         /// Machines know each other by certificates of `trust`, also on loopback.
         var trust: MachineTrust?
     }
@@ -166,6 +168,7 @@ final class FarmFixture {
             names: {smtp-out: A}
             priority: 1
             min: \(settings.agents)
+            \(settings.outbound)
           smtp-in:
             names: {smtp-in: A, bounce: MX 10}
             priority: 2

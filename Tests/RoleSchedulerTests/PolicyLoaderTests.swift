@@ -168,6 +168,14 @@ import Testing
             "roles: {web: {capacity: 1/s, demand: {backlog: a, predict: {from: b, lag: 5m..60m}}}}",
             "3:51", "'predict' foretells 'arrival'"
         ),
+        (
+            "roles: {web: {names: {web: A}, drain: {wait: cores-acked}}}", "3:32",
+            "'wait: cores-acked' is for smtp-out"
+        ),
+        (
+            "roles: {smtp-out: {drain: {wait: acked}}}", "3:34",
+            "'acked' is no way to wait; use ttl or cores-acked"
+        ),
         ("roles: {web: {min:1}}", "3:15", "unknown key 'min:1' in role 'web'; write a blank after"),
         ("roles: {web: {capacity: 1e3/s}}", "3:25", "'1e3/s' is no rate"),
         ("roles: {web: {warm: 0x10s}}", "3:21", "'0x10s' is no duration"),

@@ -91,11 +91,12 @@ extension Planner {
     /// Out of DNS first, then what the TTL may still bring, then the open connections or the deadline.
     private mutating func drain(_ id: SmurfID, _ role: Role, _ age: Duration) {
         let rule = policy[role]
-        guard age >= (rule?.drainTime ?? .zero) else { return }
+        let wait = rule.flatMap { rule in record(id).map { drainTime($0, rule) } } ?? .zero
+        guard age >= wait else { return }
         let connections = isUp(id) ? health[id]?.connections ?? 0 : 0
         if connections == 0 {
             change(id, to: .idle, .drained)
-        } else if age >= max(rule?.drain.deadline ?? .zero, rule?.drainTime ?? .zero) {
+        } else if age >= max(rule?.drain.deadline ?? .zero, wait) {
             change(id, to: .idle, .drainDeadline(connections: connections))
         }
     }

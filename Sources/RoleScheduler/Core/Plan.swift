@@ -8,11 +8,12 @@ public import Farm
 ///   - health: the last report of each machine; machines without an agent need none.
 ///   - now: read once by the caller; never earlier than at the last plan.
 ///   - timeOfDay: for phases by the clock; nil = no such phase holds.
+///   - cores: what each delivery core said last, by its name.
 /// - Returns: the new state, what changed and why.
 /// - Complexity: O(n log n) in the number of machines per move made.
 public func plan(
     policy: Policy, state: FarmState, demand: Demand, health: [SmurfID: Health], now: Moment,
-    timeOfDay: TimeOfDay? = nil
+    timeOfDay: TimeOfDay? = nil, cores: [String: CoreSight] = [:]
 ) -> Plan {
     var state = state
     let phase = PhaseWatch(policy: policy, demand: demand, now: now, timeOfDay: timeOfDay)
@@ -20,6 +21,7 @@ public func plan(
     let policy = policy.during(phase)
     var planner = Planner(policy: policy, state: state, health: health, now: now)
     planner.phase = phase
+    planner.cores = cores
     planner.live()
     let outcomes = RoleDemand(policy: policy, demand: demand, now: now)
         .stabilise(&planner.state)
@@ -65,6 +67,7 @@ struct Planner: Sendable {
     var notes: [String] = []
     /// Whose changes `policy` has in it.
     var phase: Phase?
+    var cores: [String: CoreSight] = [:]
     var targets: [Role: Int] = [:]
     /// What keeps single roles from their targets, and what keeps all of them.
     var blocked: [Role: Delay] = [:]
@@ -210,10 +213,11 @@ public struct PlanView: Sendable {
     /// - Parameter targets: of the last plan, where `whyNot` is asked.
     public init(
         policy: Policy, state: FarmState, health: [SmurfID: Health], now: Moment,
-        targets: [Role: Int] = [:]
+        targets: [Role: Int] = [:], cores: [String: CoreSight] = [:]
     ) {
         var planner = Planner(policy: policy, state: state, health: health, now: now)
         planner.targets = targets
+        planner.cores = cores
         self.planner = planner
     }
 
@@ -225,6 +229,9 @@ public struct PlanView: Sendable {
 
     /// Why `id` is not taken for `role` now; nil when it could be.
     public func whyNot(_ id: SmurfID, _ role: Role) -> WhyNot? { planner.whyNot(id, role) }
+
+    /// What `id`, which drains, waits for; nil when for nothing.
+    public func drainWait(_ id: SmurfID) -> String? { planner.drainWait(id) }
 
     /// Why `id`, which has `role`, may not leave it; nil when it may.
     public func whyNotSpare(_ id: SmurfID, _ role: Role) -> WhyNot? {

@@ -181,6 +181,9 @@ public struct DrainRule: Hashable, Sendable {
     public var grace: Duration
     /// Open connections are waited for at most this long, counted from the start of the drain.
     public var deadline: Duration
+    /// Instead of the TTL, the word of every delivery core that it has finished with the machine is waited for: for
+    /// names that nobody else asks for. The deadline ends that too.
+    public var waitsForCores = false
 
     public init(
         ttlFactor: Double = 2, grace: Duration = .seconds(15), deadline: Duration = .seconds(300)

@@ -82,7 +82,9 @@ extension RolePolicy {
             "\(key).sends": "\(sends)", "\(key).empty": empty.rawValue,
             "\(key).drain.ttl_factor": "\(drain.ttlFactor)",
             "\(key).drain.grace": seconds(drain.grace),
-            "\(key).drain.deadline": seconds(drain.deadline), "\(key).warm": seconds(warm),
+            "\(key).drain.deadline": seconds(drain.deadline),
+            "\(key).drain.wait": drain.waitsForCores ? "cores-acked" : "ttl",
+            "\(key).warm": seconds(warm),
             "\(key).answer": "\(answer)", "\(key).slow_start": seconds(slowStart),
             "\(key).canary": seconds(canary), "\(key).demand.eta": seconds(demand.eta),
         ]

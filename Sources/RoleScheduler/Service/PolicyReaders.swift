@@ -60,6 +60,15 @@ struct RoleReader {
             drain: RoleReader.drain(map.mapping("drain"), defaults.drain),
             warm: map.duration("warm", default: defaults.warm), check: check(),
             answer: map.integer("answer", 0...1000, default: 0))
+        if rule.drain.waitsForCores, rule.service != .smtpOut {
+            if map.node("drain")?.mapping?["wait"] != nil {
+                map.problems.error(
+                    map.mark(of: "drain"),
+                    "'wait: cores-acked' is for smtp-out: others than our own cores ask for the names "
+                        + "of '\(role)', and go by its TTL")
+            }
+            rule.drain.waitsForCores = false
+        }
         rule.slowStart = map.duration("slow_start", default: .zero)
         rule.canary = map.duration("canary", default: .zero)
         return rule
@@ -130,9 +139,13 @@ struct RoleReader {
         let factor = map.value("ttl_factor", "factor from 1 to 100", default: usual.ttlFactor) {
             PolicyMapping.number($0).flatMap { (1...100).contains($0) ? $0 : nil }
         }
-        return DrainRule(
+        var rule = DrainRule(
             ttlFactor: factor, grace: map.duration("grace", default: usual.grace),
             deadline: map.duration("deadline", default: usual.deadline))
+        rule.waitsForCores = map.value(
+            "wait", "way to wait; use ttl or cores-acked", default: usual.waitsForCores
+        ) { ["ttl": false, "cores-acked": true][$0] }
+        return rule
     }
 
     /// `names: {smtp-in: A, bounce: MX 10}`
@@ -336,7 +349,8 @@ struct PolicyLint {
                 "the floors add up to \(floors), but \(policy.members.count) members are listed; "
                     + "priority decides")
         }
-        for rule in policy.roles where rule.drainTime > .seconds(300) {
+        for rule in policy.roles
+        where rule.drainTime > .seconds(300) && !rule.drain.waitsForCores {
             let minutes = Int(
                 rule.drainTime.inSeconds * 4 / 60 / Double(policy.movement.maxInflight))
             problems.warning(

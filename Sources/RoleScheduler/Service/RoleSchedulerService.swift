@@ -22,6 +22,11 @@ public actor RoleSchedulerService {
     var notes: [String] = []
     private var meters: [SmurfID: WorkMeter] = [:]
     private var checks: [SmurfID: CheckedMember] = [:]
+    /// What each delivery core said last.
+    var cores: [String: CoreSight] = [:]
+    /// When what is answered now was last found to be right.
+    public private(set) var answeredAsOf: Moment?
+    private var plannedAt: Moment?
     /// Why signals that the policy names a source for have no number.
     var signalTroubles: [String: String] = [:]
     /// Machines that are new or elsewhere, not yet in the state.
@@ -146,6 +151,24 @@ public actor RoleSchedulerService {
             version: published?.membership.version ?? version)
     }
 
+    /// Whether a machine drains that the cores have to let go of.
+    public var awaitsCores: Bool {
+        state.smurfs.values.contains { record in
+            guard case .draining(let role) = record.state else { return false }
+            return policy[role]?.drain.waitsForCores ?? false
+        }
+    }
+
+    /// Notes what a delivery core knows of the names.
+    /// - Parameters:
+    ///   - asOf: `answeredAsOf` before the core asked anew.
+    ///   - uses: addresses that it has not finished with.
+    public func note(core: String, asOf: Moment, uses: Set<IPAddress>) {
+        let isNews = cores[core]?.uses != uses || (cores[core]?.asOf ?? asOf) != asOf
+        cores[core] = CoreSight(heard: moment(), asOf: asOf, uses: uses)
+        if isNews { bell.yield() }
+    }
+
     // MARK: Checks from outside
 
     /// Who is to be checked now: members that hold a role with a check, as they are answered or soon will be. A node that
@@ -217,6 +240,7 @@ public actor RoleSchedulerService {
     /// Tells that `membership`, as `tick` returned it, is answered now.
     public func didPublish(_ membership: Membership) {
         published = FarmView(membership: membership, serial: current?.serial)
+        answeredAsOf = plannedAt
     }
 
     /// The same, with the serial that goes with it.
@@ -233,7 +257,7 @@ public actor RoleSchedulerService {
         let health = checkedHealth(now)
         let plan = plan(
             policy: policy, state: state, demand: demand, health: health, now: now,
-            timeOfDay: .local(Date()))
+            timeOfDay: .local(Date()), cores: cores)
         var alarms = plan.notes + failedChecks + signalNotes
         let view = numbered(
             membership(
@@ -259,7 +283,12 @@ public actor RoleSchedulerService {
         lastPlan = plan
         notes = alarms
         current = view
-        return view == published ? nil : view
+        plannedAt = now
+        guard view != published else {
+            answeredAsOf = now
+            return nil
+        }
+        return view
     }
 
     /// Whether something changed that a restart must find although nobody moved.
@@ -299,6 +328,7 @@ public actor RoleSchedulerService {
                 if let view = try await nextView() {
                     try await publish(view)
                     published = view
+                    answeredAsOf = plannedAt
                 }
                 if let serial = served() { store.tell(serial: serial) }
                 lastTrouble = ""
@@ -442,7 +472,7 @@ public actor RoleSchedulerService {
         // Reports go to the leader: here nobody is missed.
         if writing.term == nil { state.resumed = now }
         let planner = PlanView(
-            policy: ruling, state: state, health: checkedHealth(now), now: now)
+            policy: ruling, state: state, health: checkedHealth(now), now: now, cores: cores)
         let explained = Dictionary(
             (lastPlan?.explanation ?? []).map { ($0.role, $0) }, uniquingKeysWith: { $1 })
         let roles = ruling.rolesByPriority.map { rule in
@@ -457,7 +487,8 @@ public actor RoleSchedulerService {
                     id: id, record: record, isHeld: record.override?.kind == .hold,
                     isUp: planner.isFit(id), secondsInState: now.since(record.since).inSeconds,
                     connections: health[id]?.connections ?? 0, rate: meters[id]?.rate(at: now) ?? 0,
-                    words: OperatorWord.all(of: record, now: now))
+                    words: OperatorWord.all(of: record, now: now),
+                    trouble: planner.drainWait(id) ?? "")
             }
         }
         return Board(
