@@ -176,6 +176,10 @@ import Testing
             "roles: {smtp-out: {drain: {wait: acked}}}", "3:34",
             "'acked' is no way to wait; use ttl or cores-acked"
         ),
+        (
+            "roles: {web: {min: 1}}\nsignals: {a: {command: [/x], age: time()}}", "4:30",
+            "'age' is for 'prometheus'"
+        ),
         ("roles: {web: {min:1}}", "3:15", "unknown key 'min:1' in role 'web'; write a blank after"),
         ("roles: {web: {capacity: 1e3/s}}", "3:25", "'1e3/s' is no rate"),
         ("roles: {web: {warm: 0x10s}}", "3:21", "'0x10s' is no duration"),

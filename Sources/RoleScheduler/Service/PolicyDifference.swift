@@ -55,8 +55,9 @@ extension Policy {
             facts["\(key).timeout"] = seconds(source.timeout)
             switch source.kind {
             case .command(let words): facts["\(key).command"] = words.joined(separator: " ")
-            case .prometheus(let server, let query):
+            case .prometheus(let server, let query, let age):
                 facts["\(key).prometheus"] = server
+                facts["\(key).age"] = age
                 facts["\(key).query"] = query
             }
         }

@@ -60,18 +60,21 @@ struct RoleReader {
             drain: RoleReader.drain(map.mapping("drain"), defaults.drain),
             warm: map.duration("warm", default: defaults.warm), check: check(),
             answer: map.integer("answer", 0...1000, default: 0))
-        if rule.drain.waitsForCores, rule.service != .smtpOut {
-            if map.node("drain")?.mapping?["wait"] != nil {
-                map.problems.error(
-                    map.mark(of: "drain"),
-                    "'wait: cores-acked' is for smtp-out: others than our own cores ask for the names "
-                        + "of '\(role)', and go by its TTL")
-            }
-            rule.drain.waitsForCores = false
-        }
+        checkWait(&rule)
         rule.slowStart = map.duration("slow_start", default: .zero)
         rule.canary = map.duration("canary", default: .zero)
         return rule
+    }
+
+    /// What `defaults` say of it is for smtp-out only; a role that says it itself is told.
+    private func checkWait(_ rule: inout RolePolicy) {
+        guard rule.drain.waitsForCores, rule.service != .smtpOut else { return }
+        rule.drain.waitsForCores = false
+        guard map.node("drain")?.mapping?["wait"] != nil else { return }
+        map.problems.error(
+            map.mark(of: "drain"),
+            "'wait: cores-acked' is for smtp-out: others than our own cores ask for the names of "
+                + "'\(rule.role)', and go by its TTL")
     }
 
     /// `check: {smtp: 25, every: 5s, timeout: 3s, rise: 2, fall: 3}`

@@ -151,24 +151,6 @@ public actor RoleSchedulerService {
             version: published?.membership.version ?? version)
     }
 
-    /// Whether a machine drains that the cores have to let go of.
-    public var awaitsCores: Bool {
-        state.smurfs.values.contains { record in
-            guard case .draining(let role) = record.state else { return false }
-            return policy[role]?.drain.waitsForCores ?? false
-        }
-    }
-
-    /// Notes what a delivery core knows of the names.
-    /// - Parameters:
-    ///   - asOf: `answeredAsOf` before the core asked anew.
-    ///   - uses: addresses that it has not finished with.
-    public func note(core: String, asOf: Moment, uses: Set<IPAddress>) {
-        let isNews = cores[core]?.uses != uses || (cores[core]?.asOf ?? asOf) != asOf
-        cores[core] = CoreSight(heard: moment(), asOf: asOf, uses: uses)
-        if isNews { bell.yield() }
-    }
-
     // MARK: Checks from outside
 
     /// Who is to be checked now: members that hold a role with a check, as they are answered or soon will be. A node that
