@@ -103,6 +103,25 @@ import Testing
         #expect(farm.serving(Roles.in) == 5)
     }
 
+    /// Falls of long ago say nothing of a machine. Regression: one that was given up as surplus, because a farm with a
+    /// machine less has less to share, did not count as fallen, so that a machine that came and went in a role that
+    /// soaks was never quarantined.
+    @Test func anHourOfServiceClearsTheFalls() throws {
+        let id = try #require(SmurfID("s03"))
+        var farm = FarmSimulation(policy: Roles.seedFarm, smurfs: 4)
+        farm.run(seconds: 60, ["outbound.backlog": 1e6])
+        for _ in 0..<4 {
+            farm.down = [id]
+            farm.run(seconds: 90, ["outbound.backlog": 1e6])
+            farm.down = []
+            farm.run(seconds: 90, ["outbound.backlog": 1e6])
+        }
+        #expect(farm.state.smurfs[id]?.falls == 4)
+        farm.run(seconds: 3_700, ["outbound.backlog": 1e6])
+        #expect(farm.state.smurfs[id]?.falls == 0)
+        #expect(farm.state.smurfs[id]?.role != nil)
+    }
+
     @Test func websterNeverTakesASeatForAnotherMachine() {
         var random = SeededGenerator(seed: SeededGenerator.announcedSeed("Webster"))
         for _ in 0..<2_000 {

@@ -180,6 +180,11 @@ import Testing
             "roles: {web: {min: 1}}\nsignals: {a: {command: [/x], age: time()}}", "4:30",
             "'age' is for 'prometheus'"
         ),
+        (
+            "roles: {web: {capacity: 1/s, demand: {arrival: a}, measured_within: 50%}}", "3:52",
+            "'measured_within' needs 'capacity' and 'demand: {backlog"
+        ),
+        ("roles: {web: {min: 1}}\nguards: {black_hole_aftr: 5m}", "4:10", "'black_hole_after'?"),
         ("roles: {web: {min:1}}", "3:15", "unknown key 'min:1' in role 'web'; write a blank after"),
         ("roles: {web: {capacity: 1e3/s}}", "3:25", "'1e3/s' is no rate"),
         ("roles: {web: {warm: 0x10s}}", "3:21", "'0x10s' is no duration"),

@@ -41,6 +41,9 @@ public struct RawDemand: Hashable, Sendable {
         public var seconds: Double
         /// Work per second of one machine.
         public var capacity: Double
+        /// What one machine was seen to do; nil when the policy does not let it count. `capacity` is as near to it as the
+        /// policy lets it be.
+        public var measured: Double?
         public var utilisation: Double
     }
 }

@@ -5,6 +5,8 @@ import Farm
 extension Planner {
     /// Falls from serving or warming, within any time, after which a machine needs an operator.
     static let fallsUntilQuarantine = 5
+    /// Time in service without a fall after which earlier ones are forgotten.
+    static let fallsForgotten = Duration.seconds(3600)
 
     mutating func live() {
         for id in ids {
@@ -58,6 +60,8 @@ extension Planner {
                 change(id, to: .draining(role), .roleGone)
             } else if isDead(record) {
                 fall(id, to: .draining(role), isUp(id) ? .unready : .dead)
+            } else if record.falls > 0, age >= Planner.fallsForgotten {
+                state.smurfs[id]?.falls = 0
             }
         case .draining(let role): drain(id, role, age)
         case .idle:

@@ -107,6 +107,8 @@ extension Planner {
     private mutating func begin(
         _ id: SmurfID, _ new: SmurfRecord.State, _ cause: Cause, _ budget: inout Int
     ) {
+        // Down, and given up before it counted as dead: a fall all the same.
+        if case .serving? = record(id)?.state, !isFit(id) { state.smurfs[id]?.falls += 1 }
         change(id, to: new, cause)
         state.lastMove = now
         budget -= 1

@@ -230,6 +230,9 @@ public struct PlanView: Sendable {
     /// Why `id` is not taken for `role` now; nil when it could be.
     public func whyNot(_ id: SmurfID, _ role: Role) -> WhyNot? { planner.whyNot(id, role) }
 
+    /// Falls after which a machine is quarantined.
+    public static var fallsUntilQuarantine: Int { Planner.fallsUntilQuarantine }
+
     /// What `id`, which drains, waits for; nil when for nothing.
     public func drainWait(_ id: SmurfID) -> String? { planner.drainWait(id) }
 

@@ -18,6 +18,9 @@ public struct RolePolicy: Hashable, Sendable {
     public var soak: Int
     /// Work units per second that one member does; nil when demand does not size the role.
     public var capacity: Double?
+    /// How far from `capacity`, as a share of it, the one that members show while there is backlog may be to be planned
+    /// with; 0: it is not planned with.
+    public var measuredWithin = 0.0
     /// Share of the capacity to plan with, above 0, at most 1.
     public var utilisation: Double
     public var demand: DemandRule
@@ -69,6 +72,9 @@ public struct RolePolicy: Hashable, Sendable {
     public var drainTime: Duration {
         .seconds(Double(ttl) * drain.ttlFactor) + drain.grace
     }
+
+    /// Signal: work per second of one member, as it is measured while there is backlog.
+    public var rateSignal: String { "\(role).rate" }
 
     /// Whether demand says how many members it wants; otherwise it wants its floor.
     public var isSized: Bool { (capacity ?? 0) > 0 && !demand.sizing.isEmpty }

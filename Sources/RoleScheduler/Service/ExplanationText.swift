@@ -117,9 +117,10 @@ extension RawDemand {
         guard let formula else {
             return missing.isEmpty ? "floor \(rounded(members))" : "signal missing: \(lack)"
         }
+        let measured = formula.measured.map { " as measured (\(rounded($0))/s)" } ?? ""
         let predicted = formula.predicted.map { "\(rounded($0))/s soon, now " } ?? ""
         return "(\(predicted)\(rounded(formula.arrival))/s + \(rounded(formula.backlog))/"
-            + "\(rounded(formula.seconds))s) / (\(rounded(formula.capacity))/s × "
+            + "\(rounded(formula.seconds))s) / (\(rounded(formula.capacity))/s\(measured) × "
             + "\(rounded(formula.utilisation))) = \(rounded(members))"
             + (missing.isEmpty ? "" : ", without \(lack)")
     }

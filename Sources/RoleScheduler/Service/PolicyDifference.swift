@@ -43,6 +43,7 @@ extension Policy {
             "guards.panic_below": percent(guards.panicBelow),
             "guards.signal_stale": seconds(guards.signalStale),
             "guards.dead_after": seconds(guards.deadAfter),
+            "guards.black_hole_after": seconds(guards.blackHoleAfter),
             "on_signal_loss.mode": onSignalLoss.mode.rawValue,
             "on_signal_loss.after": seconds(onSignalLoss.after),
         ]
@@ -79,6 +80,7 @@ extension RolePolicy {
             key: "", "\(key).service": service.rawValue, "\(key).priority": "\(priority)",
             "\(key).min": "\(min)", "\(key).max": max.map { "\($0)" } ?? "none",
             "\(key).soak": "\(soak)", "\(key).capacity": capacity.map { "\($0)/s" } ?? "none",
+            "\(key).measured_within": percent(measuredWithin),
             "\(key).utilisation": percent(utilisation), "\(key).ttl": "\(ttl)s",
             "\(key).sends": "\(sends)", "\(key).empty": empty.rawValue,
             "\(key).drain.ttl_factor": "\(drain.ttlFactor)",

@@ -60,10 +60,21 @@ struct RoleReader {
             drain: RoleReader.drain(map.mapping("drain"), defaults.drain),
             warm: map.duration("warm", default: defaults.warm), check: check(),
             answer: map.integer("answer", 0...1000, default: 0))
+        rule.measuredWithin = measuredWithin(rule)
         checkWait(&rule)
         rule.slowStart = map.duration("slow_start", default: .zero)
         rule.canary = map.duration("canary", default: .zero)
         return rule
+    }
+
+    private func measuredWithin(_ rule: RolePolicy) -> Double {
+        let share = map.share("measured_within", default: 0)
+        guard share > 0, rule.capacity == nil || rule.demand.backlog == nil else { return share }
+        map.problems.error(
+            map.mark(of: "measured_within"),
+            "'measured_within' needs 'capacity' and 'demand: {backlog: …}': what members can do is "
+                + "seen only while work waits")
+        return 0
     }
 
     /// What `defaults` say of it is for smtp-out only; a role that says it itself is told.

@@ -13,15 +13,19 @@ public actor RoleSchedulerService {
     private let start = ContinuousClock.now
     var state = FarmState()
     var health: [SmurfID: Health] = [:]
-    private(set) var demand = Demand()
+    var demand = Demand()
     /// What the name server answers by.
     var published: FarmView?
     /// What the store has, or is about to have.
     var current: FarmView?
     var lastPlan: Plan?
     var notes: [String] = []
-    private var meters: [SmurfID: WorkMeter] = [:]
-    private var checks: [SmurfID: CheckedMember] = [:]
+    var meters: [SmurfID: WorkMeter] = [:]
+    var checks: [SmurfID: CheckedMember] = [:]
+    var holeWatch = BlackHoleWatch()
+    var lastLookForHoles: Moment?
+    /// Members that are answered and do nothing, with the role.
+    var holes: [SmurfID: Role] = [:]
     /// What each delivery core said last.
     var cores: [String: CoreSight] = [:]
     /// When what is answered now was last found to be right.
@@ -131,6 +135,7 @@ public actor RoleSchedulerService {
             load: load.isFinite ? load : 0, work: work)
         if before?.ready != ready || before?.role != role { bell.yield() }
         meters[id, default: WorkMeter()].note(work, at: now)
+        watchForHoles(id, work, now)
     }
 
     /// Notes a number of demand; absurd ones are dropped.
@@ -200,16 +205,10 @@ public actor RoleSchedulerService {
                     heard: now, ready: isGood, role: found.role, connections: 0, load: 0, work: 0)
             }
         }
-        return health
-    }
-
-    private var failedChecks: [String] {
-        checks.keys.sorted().compactMap { id in
-            guard let found = checks[id], found.state.isGood == false,
-                let rule = policy[found.role]?.check, state.smurfs[id]?.assigned == found.role
-            else { return nil }
-            return "\(id) fails its check \(rule.name): \(found.state.trouble)"
+        for (id, role) in holes where state.smurfs[id]?.state == .serving(role) {
+            health[id]?.ready = false
         }
+        return health
     }
 
     // MARK: The loop
@@ -236,11 +235,13 @@ public actor RoleSchedulerService {
 
     private func planNext() async throws -> FarmView? {
         let now = moment()
+        noteRates(now)
+        suspectHoles(now)
         let health = checkedHealth(now)
         let plan = plan(
             policy: policy, state: state, demand: demand, health: health, now: now,
             timeOfDay: .local(Date()), cores: cores)
-        var alarms = plan.notes + failedChecks + signalNotes
+        var alarms = plan.notes + holeNotes + failedChecks + signalNotes
         let view = numbered(
             membership(
                 of: plan.state, policy: policy, health: health, now: now,
@@ -470,7 +471,7 @@ public actor RoleSchedulerService {
                     isUp: planner.isFit(id), secondsInState: now.since(record.since).inSeconds,
                     connections: health[id]?.connections ?? 0, rate: meters[id]?.rate(at: now) ?? 0,
                     words: OperatorWord.all(of: record, now: now),
-                    trouble: planner.drainWait(id) ?? "")
+                    trouble: trouble(record, id, planner))
             }
         }
         return Board(

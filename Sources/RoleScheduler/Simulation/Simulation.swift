@@ -92,6 +92,9 @@ struct Simulation {
         for (name, value) in numbers {
             demand.note(name, value, at: Simulation.moment(clock))
         }
+        for rule in policy.roles where rule.measuredWithin > 0 {
+            demand.note(rule.rateSignal, scenario.rate(of: rule), at: Simulation.moment(clock))
+        }
     }
 
     private mutating func decide() {

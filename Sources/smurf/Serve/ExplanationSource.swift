@@ -73,6 +73,7 @@ struct ExplanationSource {
             guard let formula = raw.formula else { return }
             $0.sized = true
             $0.arrival = formula.arrival
+            $0.measured = formula.measured ?? 0
             $0.predicted = formula.predicted ?? 0
             $0.backlog = formula.backlog
             $0.seconds = formula.seconds
