@@ -346,7 +346,7 @@ public actor RoleSchedulerService {
     }
 
     func entry(
-        _ smurf: SmurfID, from: String, to: String, _ who: String, _ why: String
+        _ smurf: SmurfID?, from: String, to: String, _ who: String, _ why: String
     ) -> HistoryEntry {
         HistoryEntry(
             unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000), smurf: smurf, from: from,

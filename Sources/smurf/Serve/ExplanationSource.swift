@@ -94,7 +94,7 @@ struct ExplanationSource {
     static func line(_ entry: HistoryEntry) -> Smurffarm_V1_HistoryLine {
         .with {
             $0.unixMs = entry.unixMilliseconds
-            $0.smurf = entry.smurf.name
+            $0.smurf = entry.smurf?.name ?? ""
             $0.from = entry.from
             $0.to = entry.to
             $0.who = entry.who
