@@ -64,7 +64,11 @@ let package = Package(
         .target(
             name: "AuthDNS",
             dependencies: [
-                "AuthDNSCore", "CEpoll", "Farm", .product(name: "Logging", package: "swift-log"),
+                "AuthDNSCore", "CEpoll", "Farm",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
             ],
             path: "Sources/AuthDNS/Server", cSettings: gnuSource, swiftSettings: strict),
 

@@ -65,6 +65,23 @@ public struct Membership: Hashable, Sendable, Codable {
         }
     }
 
+    /// One TXT record beside those of roles.
+    public struct Text: Hashable, Comparable, Sendable, Codable {
+        /// As `RoleRecords.owner`.
+        public var owner: String
+        /// 1…255 octets.
+        public var value: String
+
+        public init(owner: String, value: String) {
+            self.owner = owner
+            self.value = value
+        }
+
+        public static func < (left: Text, right: Text) -> Bool {
+            (left.owner, left.value) < (right.owner, right.value)
+        }
+    }
+
     /// Grows by at least one with every change; the zone's serial is a different number.
     public var version: UInt64
     /// All machines that have a host name, sorted by id.
@@ -78,6 +95,8 @@ public struct Membership: Hashable, Sendable, Codable {
     public var senders: [IPAddress]
     /// Owners (as in `RoleRecords.owner`) that get the SPF TXT record.
     public var senderOwners: [String]
+    /// Texts that are wanted for a while, sorted, in place of static ones at their owners; nil when there are none.
+    public var texts: [Text]?
 
     public init(
         version: UInt64, hosts: [Host] = [], hostTTL: UInt32 = 3600, records: [RoleRecords] = [],

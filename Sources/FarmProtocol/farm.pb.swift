@@ -204,6 +204,9 @@ public nonisolated enum Smurffarm_V1_KeysAction: SwiftProtobuf.Enum, Swift.CaseI
 
   /// the parent points at the key it was asked to point at
   case delegated // = 2
+
+  /// keys on disk that are in the clear
+  case encrypt // = 3
   case UNRECOGNIZED(Int)
 
   public init() {
@@ -215,6 +218,7 @@ public nonisolated enum Smurffarm_V1_KeysAction: SwiftProtobuf.Enum, Swift.CaseI
     case 0: self = .list
     case 1: self = .replace
     case 2: self = .delegated
+    case 3: self = .encrypt
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -224,6 +228,7 @@ public nonisolated enum Smurffarm_V1_KeysAction: SwiftProtobuf.Enum, Swift.CaseI
     case .list: return 0
     case .replace: return 1
     case .delegated: return 2
+    case .encrypt: return 3
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -233,6 +238,7 @@ public nonisolated enum Smurffarm_V1_KeysAction: SwiftProtobuf.Enum, Swift.CaseI
     .list,
     .replace,
     .delegated,
+    .encrypt,
   ]
 
 }
@@ -914,7 +920,7 @@ public nonisolated struct Smurffarm_V1_SmurfLine: Sendable {
   /// "rack=b", as its agent says
   public var labels: [String] = []
 
-  /// why it is not healthy although it is heard; empty = nothing known
+  /// what it waits for, or why it is not healthy although it is heard
   public var trouble: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1890,6 +1896,9 @@ public nonisolated struct Smurffarm_V1_KeyView: Sendable {
 
   public var removed: Int64 = 0
 
+  /// its secret, on disk
+  public var encrypted: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1968,7 +1977,7 @@ nonisolated extension Smurffarm_V1_Verdict: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension Smurffarm_V1_KeysAction: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0KEYS_ACTION_LIST\0\u{1}KEYS_ACTION_REPLACE\0\u{1}KEYS_ACTION_DELEGATED\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0KEYS_ACTION_LIST\0\u{1}KEYS_ACTION_REPLACE\0\u{1}KEYS_ACTION_DELEGATED\0\u{1}KEYS_ACTION_ENCRYPT\0")
 }
 
 nonisolated extension Smurffarm_V1_AgentReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -5109,7 +5118,7 @@ nonisolated extension Smurffarm_V1_KeysView: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Smurffarm_V1_KeyView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".KeyView"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tag\0\u{1}algorithm\0\u{3}entry_point\0\u{1}state\0\u{1}created\0\u{1}published\0\u{1}announced\0\u{1}delegated\0\u{1}activated\0\u{1}retired\0\u{1}removed\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tag\0\u{1}algorithm\0\u{3}entry_point\0\u{1}state\0\u{1}created\0\u{1}published\0\u{1}announced\0\u{1}delegated\0\u{1}activated\0\u{1}retired\0\u{1}removed\0\u{1}encrypted\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5128,6 +5137,7 @@ nonisolated extension Smurffarm_V1_KeyView: SwiftProtobuf.Message, SwiftProtobuf
       case 9: try { try decoder.decodeSingularInt64Field(value: &self.activated) }()
       case 10: try { try decoder.decodeSingularInt64Field(value: &self.retired) }()
       case 11: try { try decoder.decodeSingularInt64Field(value: &self.removed) }()
+      case 12: try { try decoder.decodeSingularBoolField(value: &self.encrypted) }()
       default: break
       }
     }
@@ -5167,6 +5177,9 @@ nonisolated extension Smurffarm_V1_KeyView: SwiftProtobuf.Message, SwiftProtobuf
     if self.removed != 0 {
       try visitor.visitSingularInt64Field(value: self.removed, fieldNumber: 11)
     }
+    if self.encrypted != false {
+      try visitor.visitSingularBoolField(value: self.encrypted, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5182,6 +5195,7 @@ nonisolated extension Smurffarm_V1_KeyView: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.activated != rhs.activated {return false}
     if lhs.retired != rhs.retired {return false}
     if lhs.removed != rhs.removed {return false}
+    if lhs.encrypted != rhs.encrypted {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

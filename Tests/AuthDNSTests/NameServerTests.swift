@@ -296,41 +296,48 @@ import ZoneFile
         }
     }
 
-    /// A challenge is answered at once, survives a restart, and ends by itself or by command.
-    @Test func challengesComeAndGo() async throws {
-        let name = try #require(DomainName("web.f.test"))
-        let question = Question.bytes("_acme-challenge.web.f.test", 16)
-        func count(_ server: NameServer) throws -> Int {
+    /// Texts of the membership are answered beside each other, and left out where the zone file has an alias or a cut:
+    /// roles go on then.
+    @Test func textsAreAnsweredWhereTheyCanBe() throws {
+        let server = try NameServer(
+            configuration: NameServerConfiguration(
+                listen: [(.v4(0x7F00_0001), 0)], stateDirectory: directory.path,
+                coalescing: .zero),
+            zone: zone(
+                ttl: 300,
+                """
+                _acme-challenge.alias IN CNAME elsewhere.example.
+                cut IN NS ns.elsewhere.example.
+                _acme-challenge.web IN TXT "of the file"
+                """), logger: Logger(label: "test"))
+        server.start()
+        defer { server.stop() }
+        func count(_ name: String) throws -> Int {
             let client = try client(server)
-            client.send(question)
+            client.send(Question.bytes(name, 16))
             return try answers(client.receive())
         }
-        let first = try server()
-        try first.publish(membership(1, 2))
-        try first.addChallenge("one", for: name, seconds: 600)
-        try first.addChallenge("two", for: name, seconds: 600)
-        #expect(try count(first) == 2)
-        #expect(throws: NameServerError.self) {
-            try first.addChallenge("", for: name, seconds: 1)
+        var members = try membership(1, 2)
+        members.texts = [
+            .init(owner: "_acme-challenge", value: "at the apex"),
+            .init(owner: "_acme-challenge.alias", value: "never"),
+            .init(owner: "_acme-challenge.below.cut", value: "never"),
+            .init(owner: "_acme-challenge.web", value: "one"),
+            .init(owner: "_acme-challenge.web", value: "two"),
+        ]
+        try server.publish(members)
+        #expect(try count("_acme-challenge.web.f.test") == 2)
+        #expect(try count("_acme-challenge.f.test") == 1)
+        #expect(try count("_acme-challenge.alias.f.test") == 1, "the alias itself")
+        #expect(try count("_acme-challenge.below.cut.f.test") == 0)
+        let names = ["_acme-challenge.alias", "_acme-challenge.below.cut", "_acme-challenge.web"]
+        let rooms = try names.map {
+            server.canAnswerText(at: try #require(DomainName($0 + ".f.test")))
         }
-        let elsewhere = try #require(DomainName("example.org"))
-        #expect(throws: NameServerError.self) {
-            try first.addChallenge("x", for: elsewhere, seconds: 1)
-        }
-        first.stop()
-        let second = try server()
-        defer { second.stop() }
-        #expect(try count(second) == 2)
-        try second.publish(membership(2, 3))
-        #expect(try count(second) == 2)
-        #expect(try second.removeChallenge("one", for: name) == 1)
-        #expect(try count(second) == 1)
-        try second.addChallenge("two", for: name, seconds: 1)
-        let end = ContinuousClock.now + .seconds(30)
-        while try count(second) > 0 {
-            try #require(ContinuousClock.now < end, "it never ends")
-            try await Task.sleep(for: .milliseconds(100))
-        }
+        #expect(rooms == [false, false, true])
+        try server.publish(membership(2, 3))
+        #expect(try count("_acme-challenge.web.f.test") == 1, "the file's again")
+        #expect(try count("_acme-challenge.f.test") == 0)
     }
 
     /// Keys that cannot be used are said at the start, and nothing is served.
@@ -357,25 +364,6 @@ import ZoneFile
                 == 0o600)
         try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
         #expect(throws: NameServerError.self) { try signed(KeyPolicy()) }
-    }
-
-    /// What is refused is not found again by the next start, which could not begin with it.
-    @Test func aRefusedChallengeIsForgotten() throws {
-        func server() throws -> NameServer {
-            try NameServer(
-                configuration: NameServerConfiguration(
-                    listen: [(.v4(0x7F00_0001), 0)], stateDirectory: directory.path),
-                zone: zone(ttl: 300, "_acme-challenge.web IN CNAME elsewhere.example."),
-                logger: Logger(label: "test"))
-        }
-        let name = try #require(DomainName("web.f.test"))
-        let first = try server()
-        #expect(throws: NameServerError.self) {
-            try first.addChallenge("x", for: name, seconds: 600)
-        }
-        let serial = first.serial
-        first.stop()
-        #expect(try server().serial == serial)
     }
 
     /// The parent's DS record is noted for the key that the parent was asked for last, even when nobody ever said

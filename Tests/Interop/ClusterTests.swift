@@ -17,6 +17,7 @@ extension InteropTests {
                 try await farm.start()
                 try await askAFollower(farm)
                 try await bringAPolicyToOneOfThree(farm)
+                try await answerAChallenge(farm)
                 let rounds = ProcessInfo.processInfo.environment["SMURF_SOAK"] == nil ? 1 : 8
                 for _ in 0..<rounds { try await killTheLeader(farm) }
                 try await stopTheLeaderForAWhile(farm)
@@ -89,6 +90,20 @@ extension InteropTests {
             let held = try await holdOne(farm)
             try await order(["release", held], farm)
             try await farm.isSettled(web: 2)
+        }
+
+        /// What a certificate authority wants to see is answered by every node, for it may ask any.
+        private func answerAChallenge(_ farm: ClusterFixture) async throws {
+            let words = ["zone", "challenge"]
+            try await order(words + ["add", "web", "token", "--for", "1h"], farm)
+            for index in farm.nodes.indices {
+                try await eventually("node \(index) answers it", every: .milliseconds(20)) {
+                    try await Dig.short(
+                        "_acme-challenge.web.smurf.example.test", "TXT", at: "127.0.0.1",
+                        port: farm.dnsPort(index)) == ["\"token\""]
+                }
+            }
+            try await order(words + ["remove", "web"], farm)
         }
 
         /// Whoever does not lead says who does, and changes nothing.

@@ -10,7 +10,7 @@ extension InvariantCheck {
         var planner = Planner(
             policy: policy, state: before, health: simulation.health, now: simulation.now)
         planner.live()
-        return planner.ids.filter(planner.isUsable).count
+        return planner.machines.indices.count(where: planner.isUsable)
     }
 
     func targetsAreExplained() -> [String] {
@@ -63,8 +63,8 @@ extension InvariantCheck {
         plan.explanation.compactMap { line in
             let planner = Planner(
                 policy: policy, state: plan.state, health: simulation.health, now: simulation.now)
-            let assigned = planner.assigned(line.role)
-            let warming = assigned.filter { planner.record($0)?.state == .warming(line.role) }
+            let assigned = planner.machines.indices.filter { planner.isAssigned($0, line.role) }
+            let warming = assigned.filter { planner.record($0).state == .warming(line.role) }
             let isThere = assigned.count == line.target && warming.isEmpty
             if isThere != (line.delay == nil) || assigned.count != line.assigned {
                 return "E: \(line) with \(assigned.count), \(warming.count) on the way"

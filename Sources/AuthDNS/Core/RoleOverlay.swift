@@ -23,6 +23,7 @@ struct RoleOverlay {
         }
         for role in membership.records { try add(role, apex) }
         if !zone.associations.isEmpty { try addAssociations(zone.associations, membership) }
+        for text in membership.texts ?? [] { try add(text, zone) }
         if !membership.senderOwners.isEmpty {
             let text = SenderPolicy.text(for: membership.senders)
             let ttl = membership.records.map(\.ttl).min() ?? membership.hostTTL
@@ -30,6 +31,16 @@ struct RoleOverlay {
                 names.add(.text(try RoleOverlay.owner(name, apex), text, ttl: ttl))
             }
         }
+    }
+
+    /// Seconds; nobody should keep a text that goes soon.
+    private static let textTTL: UInt32 = 10
+
+    /// What the zone cannot have is left out: a zone file that was changed since must not keep roles from changing.
+    private mutating func add(_ text: Membership.Text, _ zone: StaticZone) throws(ZoneFault) {
+        let owner = try RoleOverlay.owner(text.owner, zone.apex)
+        guard zone.canAnswerText(at: owner) else { return }
+        names.add(.text(owner, text.value, ttl: RoleOverlay.textTTL))
     }
 
     private mutating func add(

@@ -82,6 +82,18 @@ public struct StaticZone: Hashable, Sendable {
         return try StaticZone(records: records + made, associations: associations)
     }
 
+    /// Whether a TXT record at a name within the zone could be answered: it is no alias and not delegated onwards.
+    public func canAnswerText(at owner: DomainName) -> Bool {
+        if byName[owner]?.contains(where: { $0.type == .cname }) == true { return false }
+        var name = owner
+        while name != apex, name.isWithin(apex) {
+            if byName[name]?.contains(where: { $0.type == .ns }) == true { return false }
+            guard let parent = name.parent else { return true }
+            name = parent
+        }
+        return name == apex
+    }
+
     /// The SOA record; its serial is replaced in every image.
     public var soa: ResourceRecord { records[0] }
 }

@@ -125,14 +125,6 @@ public struct ZoneContent: Sendable {
             })
     }
 
-    /// The same without some records.
-    public func without(_ some: [ResourceRecord]) -> ZoneContent {
-        replacing(
-            Dictionary(grouping: some, by: \.owner).compactMap { name, some in
-                byName[name].map { old in old.with(old.records.filter { !some.contains($0) }) }
-            })
-    }
-
     /// The next version, by what leads to it (RFC 1995 §4).
     /// - Throws: when it does not lead from this version.
     public func applying(_ step: ZoneDifference) throws(ZoneFault) -> ZoneContent {

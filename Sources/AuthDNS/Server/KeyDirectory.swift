@@ -3,19 +3,30 @@ import Foundation
 
 /// The zone's DNSSEC keys on disk, one pair of files for each as BIND and ldns name and write them
 /// (`Kzone.+013+12345.key`, `.private`), so that they can be brought along and taken away. The private file, which
-/// nobody but its owner may read, also has the moments of the key's life.
+/// nobody but its owner may read, also has the moments of the key's life. Under a passphrase the secret is encrypted
+/// PKCS#8 behind the moments, in place of the line that BIND and ldns look for: `openssl pkey` reads that file.
 public struct KeyDirectory: Sendable {
     public let path: String
     private let zone: DomainName
+    private let passphrase: KeyPassphrase?
+    /// The encrypted text of keys that have one, so that it is not made anew for each moment.
+    private var sealed: [ZoneKey: String] = [:]
+    /// Keys whose secret is in the clear.
+    private var plain: Set<ZoneKey> = []
 
-    public init(path: String, zone: DomainName) {
+    /// - Parameter passphrase: of keys that are encrypted, and for new ones; nil: new ones are in the clear.
+    public init(path: String, zone: DomainName, passphrase: KeyPassphrase? = nil) {
         self.path = path
         self.zone = zone
+        self.passphrase = passphrase
     }
 
+    /// Whether its secret is encrypted on disk.
+    func isEncrypted(_ key: ZoneKey) -> Bool { sealed[key] != nil }
+
     /// Every key of the zone, in the order of creation.
-    /// - Throws: for a file that is damaged or that others may read.
-    public func load() throws(NameServerError) -> [TimedKey] {
+    /// - Throws: for a file that is damaged, that others may read, or that the passphrase does not open.
+    public mutating func load() throws(NameServerError) -> [TimedKey] {
         let names: [String]
         do {
             try FileManager.default.createDirectory(
@@ -33,21 +44,56 @@ public struct KeyDirectory: Sendable {
         return keys.sorted { ($0.created, $0.key.tag) < ($1.created, $1.key.tag) }
     }
 
-    /// Writes a key and its moments durably.
+    /// Writes a key and its moments durably: in the clear if it is so already or there is no passphrase, else
+    /// encrypted.
     /// - Throws: when the disk does not take it; the files before stay.
-    public func save(_ key: TimedKey) throws(NameServerError) {
+    public mutating func save(_ key: TimedKey) throws(NameServerError) {
+        if passphrase == nil && sealed[key.key] == nil { plain.insert(key.key) }
+        let encrypted = plain.contains(key.key) ? nil : try encrypted(key.key)
+        try write(key, encrypted)
+        sealed[key.key] = encrypted
+    }
+
+    /// Writes a key that is in the clear anew, encrypted.
+    /// - Returns: whether it was in the clear.
+    /// - Throws: when there is no passphrase, or the disk does not take it; it stays in the clear then.
+    mutating func encrypt(_ key: TimedKey) throws(NameServerError) -> Bool {
+        guard plain.contains(key.key) else { return false }
+        let encrypted = try encrypted(key.key)
+        try write(key, encrypted)
+        plain.remove(key.key)
+        sealed[key.key] = encrypted
+        return true
+    }
+
+    private func encrypted(_ key: ZoneKey) throws(NameServerError) -> String {
+        if let known = sealed[key] { return known }
+        guard let passphrase else {
+            throw NameServerError(
+                "there is no passphrase to encrypt keys under: start serve with --keys-passphrase")
+        }
+        do {
+            return try EncryptedKey.seal(key, with: passphrase)
+        } catch {
+            throw NameServerError("key \(key.tag) cannot be encrypted: \(error)")
+        }
+    }
+
+    private func write(_ key: TimedKey, _ encrypted: String?) throws(NameServerError) {
         let stem = path + "/" + KeyDirectory.stem(key.key)
-        let secret = Data(key.key.secret).base64EncodedString()
         var text = """
             Private-key-format: v1.3
             Algorithm: \(key.key.algorithm.rawValue) (\(key.key.algorithm.mnemonic))
-            PrivateKey: \(secret)
-            Created: \(KeyDirectory.stamp(key.created))
 
             """
+        if encrypted == nil {
+            text += "PrivateKey: \(Data(key.key.secret).base64EncodedString())\n"
+        }
+        text += "Created: \(KeyDirectory.stamp(key.created))\n"
         for (name, moment) in KeyDirectory.moments {
             if let time = key[keyPath: moment] { text += "\(name): \(KeyDirectory.stamp(time))\n" }
         }
+        text += encrypted ?? ""
         let data = Data(key.key.publicData.dropFirst(4)).base64EncodedString()
         let flags = key.key.isEntryPoint ? 257 : 256
         let open = "\(zone). IN DNSKEY \(flags) 3 \(key.key.algorithm.rawValue) \(data)\n"
@@ -78,7 +124,7 @@ public struct KeyDirectory: Sendable {
         ]
     }
 
-    private func read(_ file: String) throws(NameServerError) -> TimedKey {
+    private mutating func read(_ file: String) throws(NameServerError) -> TimedKey {
         let facts = try? FileManager.default.attributesOfItem(atPath: file)
         let mode = (facts?[.posixPermissions] as? NSNumber)?.intValue ?? 0
         guard mode & 0o077 == 0 else {
@@ -98,16 +144,43 @@ public struct KeyDirectory: Sendable {
             throw NameServerError(
                 "\(file): algorithm '\(number)' is not supported: 13 (P-256) and 15 (Ed25519) are")
         }
-        guard let secret = fields["PrivateKey"].flatMap({ Data(base64Encoded: $0) }),
+        let pem = text.range(of: "-----BEGIN ").map { String(text[$0.lowerBound...]) }
+        let secret =
+            if let pem { try opened(pem, algorithm, file) } else {
+                fields["PrivateKey"].flatMap { Data(base64Encoded: $0) }.map { Array($0) } ?? []
+            }
+        guard
             let key = ZoneKey(
                 zone: zone, algorithm: algorithm, isEntryPoint: try isEntryPoint(file),
-                secret: Array(secret))
+                secret: secret)
         else { throw NameServerError("\(file): the PrivateKey line has no key") }
+        if let pem { sealed[key] = pem } else { plain.insert(key) }
         var timed = TimedKey(key, created: try moment(fields["Created"], file) ?? 0)
         for (name, path) in KeyDirectory.moments {
             timed[keyPath: path] = try moment(fields[name], file)
         }
         return timed
+    }
+
+    private func opened(
+        _ pem: String, _ algorithm: ZoneKey.Algorithm, _ file: String
+    ) throws(NameServerError) -> [UInt8] {
+        guard let passphrase else {
+            throw NameServerError(
+                "the key in \(file) is encrypted: give its passphrase by --keys-passphrase")
+        }
+        do {
+            return try EncryptedKey.open(pem, of: algorithm, with: passphrase)
+        } catch {
+            switch error {
+            case .sealed:
+                throw NameServerError("the passphrase of --keys-passphrase does not open \(file)")
+            case .malformed:
+                throw NameServerError(
+                    "\(file): its encrypted key is damaged or not PBES2 with AES-256-CBC and scrypt or "
+                        + "PBKDF2-HMAC-SHA256")
+            }
+        }
     }
 
     /// The flags are in the public file alone.

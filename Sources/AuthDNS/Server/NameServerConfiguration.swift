@@ -39,11 +39,14 @@ public struct NameServerConfiguration: Sendable {
         public var directory: String
         public var keys: KeyPolicy
         public var signatures: SignatureLifetime
+        /// Of keys on disk; nil: new ones are in the clear there.
+        public var passphrase: KeyPassphrase?
 
         public init(
             directory: String, keys: KeyPolicy = KeyPolicy(),
-            signatures: SignatureLifetime = SignatureLifetime()
+            signatures: SignatureLifetime = SignatureLifetime(), passphrase: KeyPassphrase? = nil
         ) {
+            self.passphrase = passphrase
             self.directory = directory
             self.keys = keys
             self.signatures = signatures

@@ -31,8 +31,7 @@ struct SavedZone {
         }
         source = try ZoneSource(
             zone, reverseOf: network, saved: saved, serial: last,
-            journal: Journal(directory: directory),
-            challenges: Challenges(directory: directory), signing: signing)
+            journal: Journal(directory: directory), signing: signing)
         // A saved image may be behind what signing demands now.
         if configuration.isSecondary, let saved {
             image = saved

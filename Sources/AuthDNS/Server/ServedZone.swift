@@ -19,7 +19,7 @@ final class ServedZone: Sendable {
     private let notifyWorker: NotifyWorker
     private let window: Mutex<ChangeWindow>
     /// Whether another process may write what this one has on disk.
-    private let isPaused = Atomic<Bool>(false)
+    let isPaused = Atomic<Bool>(false)
     /// Whether the disk did not take what is served.
     private let isUnsaved = Atomic<Bool>(false)
     /// Until when what time demands is not tried again, in seconds since 1970.
@@ -114,13 +114,12 @@ final class ServedZone: Sendable {
             var next = source
             do {
                 if isPaused.load(ordering: .relaxed) {
-                    throw NameServerError("this server is being replaced")
+                    throw NameServerError.replaced
                 }
                 try change(&next)
                 if let image = try next.image(unixTime: Clock.unixTime(), after: image) {
                     try publish(image, &next)
                 }
-                settle(next, after: source)
                 source = next
                 return .success(next.serial)
             } catch {
@@ -131,16 +130,8 @@ final class ServedZone: Sendable {
         return try result.get()
     }
 
-    private func settle(_ next: ZoneSource, after before: ZoneSource) {
-        do throws(NameServerError) {
-            try next.settle(after: before)
-        } catch {
-            logger.error("challenges will be those of before after a restart: \(error)")
-        }
-    }
-
-    /// Does what time demands: signatures made anew before they end, keys moved on, challenges taken out, and what the
-    /// disk did not take saved. To be called several times a second.
+    /// Does what time demands: signatures made anew before they end, keys moved on, and what the disk did not
+    /// take saved. To be called several times a second.
     func maintain() {
         guard !isPaused.load(ordering: .relaxed) else { return }
         if !isSaved { source.withLock { _ in save(image) } }

@@ -1,14 +1,37 @@
 public import AuthDNSCore
 import Synchronization
 
-/// What an operator may know and say about the zone beside its files: the keys of a signed one, and records that
-/// are wanted for a while.
+/// What an operator may know and say about the zone beside its files: above all the keys of a signed one.
 extension NameServer {
     /// Every key of the zone that is known, in the order of creation; empty for an unsigned zone.
     public var keys: [TimedKey] { zone.source.withLock { $0.signing?.keys ?? [] } }
 
     /// Keys that the parent should point at now (DS).
     public var entryPoints: [ZoneKey] { zone.source.withLock { $0.signing?.entryPoints ?? [] } }
+
+    /// Those of them whose secret is encrypted on disk.
+    public var encryptedKeys: Set<ZoneKey> {
+        zone.source.withLock { source in
+            Set(source.signing.map { $0.keys.map(\.key).filter($0.isEncrypted) } ?? [])
+        }
+    }
+
+    /// Encrypts the keys that are in the clear on disk. It takes some tenths of a second for each.
+    /// - Returns: how many were.
+    /// - Throws: when the zone is not signed, there is no passphrase, or the disk does not take them.
+    public func encryptKeys() throws(NameServerError) -> Int {
+        guard !keys.isEmpty else { throw NameServerError.unsigned }
+        // No new version comes of it, and none may fail because of it.
+        let result: Result<Int, NameServerError> = zone.source.withLock { source in
+            guard !zone.isPaused.load(ordering: .relaxed) else { return .failure(.replaced) }
+            do throws(NameServerError) {
+                return .success(try source.encryptKeys())
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
 
     /// Begins to replace a kind of key: the successor is published now and takes over when caches allow.
     /// - Parameter isEntryPoint: the key that the parent points at, or the one that signs the zone.
@@ -42,47 +65,13 @@ extension NameServer {
         return noted
     }
 
-    /// Answers a TXT record at `_acme-challenge` below a name, beside those that are there.
-    /// - Parameters:
-    ///   - name: of the zone.
-    ///   - value: 1…255 octets.
-    ///   - seconds: for which it stays.
-    /// - Throws: when the zone cannot have it there, or the disk does not take it.
-    public func addChallenge(
-        _ value: String, for name: DomainName, seconds: UInt64
-    ) throws(NameServerError) {
-        let owner = try NameServer.challengeOwner(name, in: image.apex)
-        guard (1...255).contains(value.utf8.count) else {
-            throw NameServerError("a challenge has 1 to 255 octets")
-        }
-        try zone.rebuild { source in
-            source.change { $0.add(owner, value, until: Clock.unixTime() + seconds) }
-        }
-    }
-
-    /// Takes challenges away.
-    /// - Parameter value: nil for every one at the name.
-    /// - Returns: how many there were.
-    @discardableResult
-    public func removeChallenge(
-        _ value: String?, for name: DomainName
-    ) throws(NameServerError) -> Int {
-        let owner = try NameServer.challengeOwner(name, in: image.apex)
-        var count = 0
-        try zone.rebuild { source in count = source.change { $0.remove(owner, value) } }
-        return count
-    }
-
-    private static func challengeOwner(
-        _ name: DomainName, in apex: DomainName
-    ) throws(NameServerError) -> DomainName {
-        guard name.isWithin(apex), let owner = name.prepending("_acme-challenge") else {
-            throw NameServerError("\(name) is not within \(apex)")
-        }
-        return owner
+    /// Whether the zone file leaves room for a TXT record at a name of the zone.
+    public func canAnswerText(at owner: DomainName) -> Bool {
+        zone.source.withLock { $0.zone.canAnswerText(at: owner) }
     }
 }
 
 extension NameServerError {
+    static let replaced = NameServerError("this server is being replaced")
     static let unsigned = NameServerError("the zone is not signed: start serve with --dnssec")
 }

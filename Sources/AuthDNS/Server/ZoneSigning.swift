@@ -5,7 +5,7 @@ import AuthDNSCore
 struct ZoneSigning {
     private let policy: KeyPolicy
     private let lifetime: SignatureLifetime
-    private let directory: KeyDirectory
+    private var directory: KeyDirectory
     private let zone: DomainName
     private(set) var keys: [TimedKey]
     private var signingKeys = SigningKeys(published: [], keySigners: [], zoneSigners: [])
@@ -20,7 +20,8 @@ struct ZoneSigning {
     ) throws(NameServerError) {
         policy = settings.keys
         lifetime = settings.signatures
-        directory = KeyDirectory(path: settings.directory, zone: zone)
+        directory = KeyDirectory(
+            path: settings.directory, zone: zone, passphrase: settings.passphrase)
         self.zone = zone
         keys = try directory.load()
         for key in keys where key.removed == nil {
@@ -41,6 +42,18 @@ struct ZoneSigning {
     /// Keys that the parent should point at now.
     var entryPoints: [ZoneKey] { signingKeys.entryPoints }
 
+    /// Whether a key's secret is encrypted on disk.
+    func isEncrypted(_ key: ZoneKey) -> Bool { directory.isEncrypted(key) }
+
+    /// Encrypts the keys that are in the clear on disk.
+    /// - Returns: how many were.
+    /// - Throws: when there is no passphrase, or the disk does not take one; those before it are encrypted.
+    mutating func encryptKeys() throws(NameServerError) -> Int {
+        var count = 0
+        for key in keys where try directory.encrypt(key) { count += 1 }
+        return count
+    }
+
     mutating func take(_ names: SignedNames) { self.names = names }
 
     /// Moves the keys on as far as time allows, and writes those that moved.
@@ -59,9 +72,10 @@ struct ZoneSigning {
 
     /// Makes the files of keys as they were before: what was to be published with them was not.
     func takeBack(to before: ZoneSigning) {
+        var then = before.directory
         for key in keys where !before.keys.contains(key) {
             if let old = before.keys.first(where: { $0.key == key.key }) {
-                try? directory.save(old)
+                try? then.save(old)
             } else {
                 directory.remove(key.key)
             }

@@ -10,9 +10,8 @@ struct ZoneSource {
     /// The network whose reverse zone it is, beside `zone`; nil for the farm's own zone.
     private let network: Network?
     private var membership: Membership?
-    /// The zone without challenges and signatures. Until a membership is known, that of the saved image.
+    /// The zone without signatures. Until a membership is known, that of the saved image.
     private var base: ZoneContent
-    private var challenges: Challenges
     private(set) var serial: UInt32
     /// The serial that others have given to what is known now.
     private var given: UInt32?
@@ -27,19 +26,18 @@ struct ZoneSource {
 
     init(
         _ zone: StaticZone, reverseOf network: Network?, saved: ZoneImage?, serial: UInt32,
-        journal: Journal, challenges: Challenges, signing: ZoneSigning?
+        journal: Journal, signing: ZoneSigning?
     ) throws(NameServerError) {
         self.zone = zone
         self.network = network
         self.serial = serial
         self.journal = journal
         self.signing = signing
-        self.challenges = challenges
         isFresh = saved == nil
         hasCome = saved != nil
         history = saved.map { journal.load(upTo: $0.serial) } ?? ZoneHistory()
         if let saved {
-            base = ZoneContent(of: saved).without(challenges.records)
+            base = ZoneContent(of: saved)
             self.signing?.take(SignedNames(of: saved))
         } else {
             do throws(ZoneFault) {
@@ -51,7 +49,7 @@ struct ZoneSource {
     }
 
     /// When something has to be made anew though nothing was changed, in seconds since 1970.
-    var nextDue: UInt64? { [signing?.nextDue, challenges.nextEnd].compactMap { $0 }.min() }
+    var nextDue: UInt64? { signing?.nextDue }
 
     /// - Parameter serial: given by others to what this makes; nil when this server numbers its versions itself.
     /// - Throws: when membership and zone contradict each other.
@@ -68,7 +66,7 @@ struct ZoneSource {
             of: zone, reverseOf: network, membership: membership, before: base)
     }
 
-    /// The zone without challenges and signatures.
+    /// The zone without signatures.
     static func content(
         of zone: StaticZone, reverseOf network: Network?, membership: Membership? = nil,
         before: ZoneContent? = nil
@@ -94,12 +92,14 @@ struct ZoneSource {
         if Serial.isNewer(serial, than: self.serial) { self.serial = serial }
     }
 
-    mutating func change<Result>(_ body: (inout Challenges) -> Result) -> Result {
-        body(&challenges)
-    }
-
     /// An operator wants a kind of key replaced; true for the entry point.
     mutating func replaceKey(isEntryPoint: Bool) { requested.insert(isEntryPoint) }
+
+    /// Encrypts keys that are in the clear on disk.
+    /// - Returns: how many there were.
+    mutating func encryptKeys() throws(NameServerError) -> Int {
+        try signing?.encryptKeys() ?? 0
+    }
 
     /// The parent points at the key of this tag, or at whichever it was asked to point at.
     /// - Returns: the key; nil when none is waited for.
@@ -117,18 +117,16 @@ struct ZoneSource {
     mutating func image(
         unixTime: UInt64, after current: ZoneImage?, isSameEnough: Bool = true
     ) throws(NameServerError) -> ZoneImage? {
-        challenges.expire(now: unixTime)
-        let content = base.adding(challenges.records)
         if var signing {
             try signing.step(
-                longestTTL: content.longestTTL, unixTime: unixTime, requested: requested)
+                longestTTL: base.longestTTL, unixTime: unixTime, requested: requested)
             self.signing = signing
         }
         requested = []
         do throws(ZoneFault) {
             // Whatever has not changed keeps its signatures, so that two equal zones are equal.
             let last = current?.serial ?? serial
-            let same = try signing?.sign(content, serial: last, unixTime: unixTime) ?? content
+            let same = try signing?.sign(base, serial: last, unixTime: unixTime) ?? base
             let others = takeGiven()
             if isSameEnough, others == nil, let current, current.says(same.numbered(last)) {
                 return nil
@@ -149,12 +147,6 @@ struct ZoneSource {
         guard let given, isFresh || Serial.isNewer(given, than: serial) else { return nil }
         isFresh = false
         return given
-    }
-
-    /// Makes durable what only counts once it is published.
-    /// - Parameter before: what this was made of.
-    func settle(after before: ZoneSource) throws(NameServerError) {
-        try challenges.save(unless: before.challenges)
     }
 
     /// Makes the files as they were: what was to be published with them was not.

@@ -22,34 +22,47 @@ struct Apportionment {
         }
         for priority in Set(roles.map(\.priority)).sorted() {
             let tier = roles.filter { $0.priority == priority }
-            share(tier) { rule, seats in
-                let goal = rule.clamp(wanted[rule.role] ?? 0)
-                return seats < goal ? Swift.max(goal, 1) : nil
-            }
+            share(
+                tier.map { rule in
+                    let goal = rule.clamp(wanted[rule.role] ?? 0)
+                    return Claim(role: rule.role, weight: Swift.max(goal, 1), limit: goal)
+                })
         }
-        share(roles.filter { $0.soak > 0 && soaking.contains($0.role) }) { rule, seats in
-            seats < (rule.max ?? Int.max) ? rule.soak : nil
-        }
+        share(
+            roles.filter { $0.soak > 0 && soaking.contains($0.role) }
+                .map { Claim(role: $0.role, weight: $0.soak, limit: $0.max ?? Int.max) })
         if let role = policy.idle, let rule = policy[role] {
-            share([rule]) { rule, seats in seats < (rule.max ?? Int.max) ? 1 : nil }
+            share([Claim(role: role, weight: 1, limit: rule.max ?? Int.max)])
         }
     }
 
-    /// Gives one machine after the other to the role with the least (2·seats + 1) / weight.
-    /// - Parameter weight: nil for a role that wants no more.
-    private mutating func share(_ roles: [RolePolicy], _ weight: (RolePolicy, Int) -> Int?) {
+    /// What one role may get in one round of sharing.
+    private struct Claim {
+        var role: Role
+        var weight: Int
+        /// Machines, with those that the role has already.
+        var limit: Int
+    }
+
+    /// Gives one machine after the other to the role with the least (2·machines + 1) / weight, and among equals to the
+    /// first.
+    private mutating func share(_ claims: [Claim]) {
+        var held = claims.map { targets[$0.role] ?? 0 }
         while idle > 0 {
-            var best: (rule: RolePolicy, seats: Int, weight: Int)?
-            for rule in roles {
-                let held = targets[rule.role] ?? 0
-                guard let weight = weight(rule, held) else { continue }
-                let seats = 2 * held + 1
-                if let best, !(seats * best.weight < best.seats * weight) { continue }
-                best = (rule, seats, weight)
+            var best: Int?
+            for index in claims.indices where held[index] < claims[index].limit {
+                let seats = 2 * held[index] + 1
+                if let best,
+                    !(seats * claims[best].weight < (2 * held[best] + 1) * claims[index].weight)
+                {
+                    continue
+                }
+                best = index
             }
-            guard let best else { return }
-            targets[best.rule.role, default: 0] += 1
+            guard let best else { break }
+            held[best] += 1
             idle -= 1
         }
+        for (claim, count) in zip(claims, held) { targets[claim.role] = count }
     }
 }

@@ -9,21 +9,21 @@ struct Colocation {
 
     init(_ planner: Planner) {
         guard planner.policy.colocates else { return }
-        var load: [SmurfID: Int] = [:]
-        for rule in planner.policy.rolesByPriority where rule.min > 0 {
-            guard planner.healthyServing(rule.role).isEmpty else { continue }
-            let able = planner.state.ids.filter { id in
-                guard case .serving? = planner.record(id)?.state else { return false }
-                return !planner.member(id).agent && planner.isUsable(id)
-                    && planner.member(id).allows(rule.role)
+        var load: [Int: Int] = [:]
+        for rule in planner.rules where rule.min > 0 {
+            guard planner.tally(rule.role).healthy == 0 else { continue }
+            let able = planner.machines.indices.filter { place in
+                let machine = planner.machines[place]
+                guard case .serving = machine.record.state else { return false }
+                // Pinned to one role by an operator, it is not for another.
+                return !machine.rule.agent && machine.record.override == nil
+                    && machine.rule.allows(rule.role) && planner.isUsable(place)
             }
-            // Pinned to one role by an operator, it is not for another.
-            let free = able.filter { planner.record($0)?.override == nil }
-            guard let id = free.min(by: { (load[$0] ?? 0, $0) < (load[$1] ?? 0, $1) }) else {
+            guard let place = able.min(by: { (load[$0] ?? 0, $0) < (load[$1] ?? 0, $1) }) else {
                 continue
             }
-            guests[rule.role] = id
-            load[id, default: 0] += 1
+            guests[rule.role] = planner.machines[place].id
+            load[place, default: 0] += 1
         }
     }
 }

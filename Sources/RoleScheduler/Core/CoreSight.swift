@@ -35,11 +35,10 @@ extension Planner {
         return min(rule.drainTime, rule.drain.deadline)
     }
 
-    /// What a machine that drains waits for, in words; nil when it does not drain.
-    func drainWait(_ id: SmurfID) -> String? {
-        guard let record = record(id), case .draining(let role) = record.state,
-            let rule = policy[role]
-        else { return nil }
+    /// What a machine that drains waits for, in words; nil when for nothing.
+    func drainWait(_ place: Int) -> String? {
+        let record = record(place)
+        guard case .draining(let role) = record.state, let rule = policy[role] else { return nil }
         let age = now.since(record.since)
         let wait = drainTime(record, rule)
         if age < wait {
@@ -50,7 +49,7 @@ extension Planner {
             }
             return "\(holders.joined(separator: ", ")) not done with it; at most \(left) s more"
         }
-        let connections = health[id]?.connections ?? 0
+        let connections = machines[place].report?.connections ?? 0
         return connections == 0 ? nil : "\(connections) connections are open"
     }
 }

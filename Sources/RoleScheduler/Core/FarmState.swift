@@ -27,6 +27,8 @@ public struct FarmState: Hashable, Sendable, Codable {
     public var canaries: [Role: SmurfID] = [:]
     /// When a machine last began to move.
     public var lastMove: Moment?
+    /// Texts that are to be answered for a while.
+    public var texts: [WantedText] = []
     /// The last set of members that was not empty, per role.
     public var lastMembers: [Role: [SmurfID]] = [:]
     /// Since when each machine that left a sending role may still have mail under way.

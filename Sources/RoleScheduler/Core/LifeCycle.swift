@@ -9,99 +9,105 @@ extension Planner {
     static let fallsForgotten = Duration.seconds(3600)
 
     mutating func live() {
-        for id in ids {
-            expireWords(id)
-            noteHealth(id)
-            age(id)
+        for place in machines.indices {
+            expireWords(place)
+            noteHealth(place)
+            age(place)
         }
         let memory = Duration.seconds(600)
         state.departedSenders = state.departedSenders.filter { now.since($0.value) <= memory }
     }
 
-    private mutating func expireWords(_ id: SmurfID) {
-        if let override = record(id)?.override, override.until <= now {
-            state.smurfs[id]?.override = nil
-            state.smurfs[id]?.reason = "override ended"
+    private mutating func expireWords(_ place: Int) {
+        if let override = machines[place].record.override, override.until <= now {
+            update(place) { record in
+                record.override = nil
+                record.reason = "override ended"
+            }
         }
-        if let cordon = record(id)?.cordon, cordon.until <= now {
-            state.smurfs[id]?.cordon = nil
-            state.smurfs[id]?.reason = "cordon ended"
+        if let cordon = machines[place].record.cordon, cordon.until <= now {
+            update(place) { record in
+                record.cordon = nil
+                record.reason = "cordon ended"
+            }
         }
     }
 
-    private mutating func noteHealth(_ id: SmurfID) {
-        guard var record = record(id) else { return }
-        let before = (record.unreadySince, record.downSince)
-        if case .serving(let role) = record.state, !isReady(id, role) {
-            // A report that says so is needed: silence is told apart by `isUp`.
-            if isUp(id), health[id] != nil, record.unreadySince == nil { record.unreadySince = now }
-        } else {
-            record.unreadySince = nil
+    private mutating func noteHealth(_ place: Int) {
+        let unready = unreadySince(place)
+        if unready != machines[place].record.unreadySince {
+            update(place) { $0.unreadySince = unready }
         }
-        if isFit(id, unreadySince: record.unreadySince) {
-            record.downSince = nil
-        } else if record.downSince == nil {
-            record.downSince = now
-        }
-        guard before != (record.unreadySince, record.downSince) else { return }
-        state.smurfs[id] = record
+        let down = machines[place].isFit ? nil : machines[place].record.downSince ?? now
+        if down != machines[place].record.downSince { update(place) { $0.downSince = down } }
     }
 
-    private mutating func age(_ id: SmurfID) {
-        guard let record = record(id) else { return }
+    /// Since when it has said that it is not ready for what it serves; nil when it does not say so.
+    private func unreadySince(_ place: Int) -> Moment? {
+        let machine = machines[place]
+        guard case .serving(let role) = machine.record.state, !isReady(place, role) else {
+            return nil
+        }
+        if let since = machine.record.unreadySince { return since }
+        // A report that says so is needed: silence is told apart by `isUp`.
+        return machine.isUp && machine.report != nil ? now : nil
+    }
+
+    private mutating func age(_ place: Int) {
+        let record = record(place)
         let age = now.since(record.since)
         switch record.state {
         case .joining:
-            if isUp(id) { change(id, to: .idle, .healthy) }
+            if machines[place].isUp { change(place, to: .idle, .healthy) }
         case .warming(let role):
-            warm(id, role, age)
+            warm(place, role, age)
         case .serving(let role):
-            if policy[role] == nil {
-                change(id, to: .draining(role), .roleGone)
+            if !isKnown(role) {
+                change(place, to: .draining(role), .roleGone)
             } else if isDead(record) {
-                fall(id, to: .draining(role), isUp(id) ? .unready : .dead)
+                fall(place, to: .draining(role), machines[place].isUp ? .unready : .dead)
             } else if record.falls > 0, age >= Planner.fallsForgotten {
-                state.smurfs[id]?.falls = 0
+                update(place) { $0.falls = 0 }
             }
-        case .draining(let role): drain(id, role, age)
+        case .draining(let role): drain(place, role, age)
         case .idle:
             if record.falls >= Planner.fallsUntilQuarantine {
-                change(id, to: .quarantined, .fellOften(record.falls))
+                change(place, to: .quarantined, .fellOften(record.falls))
             }
         case .quarantined: break
         }
     }
 
     /// Into service once it is ready; not for ever on the way, because others wait for their turn.
-    private mutating func warm(_ id: SmurfID, _ role: Role, _ age: Duration) {
-        guard let rule = policy[role] else { return change(id, to: .idle, .roleGone) }
+    private mutating func warm(_ place: Int, _ role: Role, _ age: Duration) {
+        guard let rule = policy[role] else { return change(place, to: .idle, .roleGone) }
         let limit = rule.warm + policy.guards.deadAfter
-        if let record = record(id), isDead(record) {
-            fall(id, to: .draining(role), .dead)
-        } else if isForbidden(id, role) {
-            change(id, to: .idle, .forbidden(role))
-        } else if age >= rule.warm, isReady(id, role) {
-            change(id, to: .serving(role), .ready)
+        if isDead(record(place)) {
+            fall(place, to: .draining(role), .dead)
+        } else if machines[place].isForbidden(role) {
+            change(place, to: .idle, .forbidden(role))
+        } else if age >= rule.warm, isReady(place, role) {
+            change(place, to: .serving(role), .ready)
         } else if age >= limit {
-            fall(id, to: .idle, .neverReady(role, within: limit))
+            fall(place, to: .idle, .neverReady(role, within: limit))
         }
     }
 
-    private mutating func fall(_ id: SmurfID, to new: SmurfRecord.State, _ cause: Cause) {
-        state.smurfs[id]?.falls += 1
-        change(id, to: new, cause)
+    private mutating func fall(_ place: Int, to new: SmurfRecord.State, _ cause: Cause) {
+        update(place) { $0.falls += 1 }
+        change(place, to: new, cause)
     }
 
     /// Out of DNS first, then what the TTL may still bring, then the open connections or the deadline.
-    private mutating func drain(_ id: SmurfID, _ role: Role, _ age: Duration) {
+    private mutating func drain(_ place: Int, _ role: Role, _ age: Duration) {
         let rule = policy[role]
-        let wait = rule.flatMap { rule in record(id).map { drainTime($0, rule) } } ?? .zero
+        let wait = rule.map { drainTime(record(place), $0) } ?? .zero
         guard age >= wait else { return }
-        let connections = isUp(id) ? health[id]?.connections ?? 0 : 0
+        let connections = machines[place].isUp ? machines[place].report?.connections ?? 0 : 0
         if connections == 0 {
-            change(id, to: .idle, .drained)
+            change(place, to: .idle, .drained)
         } else if age >= max(rule?.drain.deadline ?? .zero, wait) {
-            change(id, to: .idle, .drainDeadline(connections: connections))
+            change(place, to: .idle, .drainDeadline(connections: connections))
         }
     }
 
@@ -112,13 +118,14 @@ extension Planner {
 
     /// Whether its listeners for `role` are up: as its agent says, or as the role's check found. A machine that has
     /// neither is taken at its word.
-    private func isReady(_ id: SmurfID, _ role: Role) -> Bool {
-        guard member(id).agent else {
-            guard policy[role]?.check != nil else { return true }
-            guard let found = health[id], found.role == role else { return false }
+    private func isReady(_ place: Int, _ role: Role) -> Bool {
+        let machine = machines[place]
+        guard machine.rule.agent else {
+            guard isChecked(role) else { return true }
+            guard let found = machine.report, found.role == role else { return false }
             return found.ready
         }
-        guard isUp(id), let report = health[id] else { return false }
+        guard machine.isUp, let report = machine.report else { return false }
         return report.ready && report.role == role
     }
 }

@@ -6,28 +6,26 @@ public import Farm
 /// - Parameters:
 ///   - previous: the membership that is published now, nil for none.
 ///   - notes: told of every answer that is not simply the healthy members.
-/// - Complexity: O(n) per role.
+/// - Complexity: O(n log n) in the number of machines.
 public func membership(
     of state: FarmState, policy: Policy, health: [SmurfID: Health], now: Moment,
     previous: Membership?, notes: inout [String]
 ) -> Membership {
     let planner = Planner(policy: policy, state: state, health: health, now: now)
     var view = Membership(version: previous?.version ?? 0, hostTTL: policy.hostTTL)
-    let weights = Dictionary(
-        policy.members.map { ($0.id, $0.weight) }, uniquingKeysWith: { first, _ in first })
-    view.hosts = state.ids.compactMap { id in
-        guard let record = state.smurfs[id], !record.addresses.isEmpty else { return nil }
+    view.hosts = planner.machines.compactMap { machine in
+        guard machine.isResolvable else { return nil }
         return Membership.Host(
-            id: id, addresses: record.addresses, weight: weights[id] ?? 1)
+            id: machine.id, addresses: machine.record.addresses, weight: machine.rule.weight)
     }
-    let resolvable = Set(view.hosts.map(\.id))
     let guests = Colocation(planner).guests
     for (role, id) in guests.sorted(by: { $0.key < $1.key }) {
         notes.append("colocated: nobody is free for \(role); \(id) is answered for it too")
     }
     for rule in policy.roles where !rule.names.isEmpty {
-        let members = answered(rule, planner, guests[rule.role], &notes)
-            .filter(resolvable.contains)
+        let members = answered(rule, planner, guests[rule.role], &notes).filter { id in
+            planner.place(of: id).map { planner.machines[$0].isResolvable } ?? false
+        }
         let ramping = planner.ramping(rule, members)
         for name in rule.names {
             var records = Membership.RoleRecords(
@@ -39,6 +37,7 @@ public func membership(
     }
     view.senders = senders(planner, guests)
     view.senderOwners = policy.senderOwners
+    view.texts = state.answeredTexts(at: now)
     if view != previous { view.version += 1 }
     return view
 }
@@ -46,16 +45,14 @@ public func membership(
 private func answered(
     _ rule: RolePolicy, _ planner: Planner, _ guest: SmurfID?, _ notes: inout [String]
 ) -> [SmurfID] {
-    let serving = planner.state.ids.filter {
-        planner.record($0)?.state == .serving(rule.role)
-    }
-    let healthy = serving.filter(planner.isFit)
+    let serving = planner.machines.filter { $0.record.state == .serving(rule.role) }
+    let healthy = planner.healthyServing(rule.role)
     if !serving.isEmpty,
         Double(healthy.count) < planner.policy.guards.panicBelow * Double(serving.count)
     {
         notes.append(
             "panic: \(healthy.count) of \(serving.count) \(rule.role) are fit; all are answered")
-        return serving
+        return serving.map(\.id)
     }
     if !healthy.isEmpty { return healthy }
     if let guest { return [guest] }
@@ -70,14 +67,17 @@ private func answered(
 /// Machines that send, will send as soon as they are answered, or may still have mail under way: SPF
 /// names them before the first message and after the last.
 private func senders(_ planner: Planner, _ guests: [Role: SmurfID]) -> [IPAddress] {
-    let sending = Set(guests.filter { planner.policy[$0.key]?.sends ?? false }.values)
-    let ids = planner.state.ids.filter { id in
-        if sending.contains(id) { return true }
-        if planner.state.departedSenders[id] != nil { return true }
-        guard let role = planner.record(id)?.role else { return false }
-        return planner.policy[role]?.sends ?? false
+    let roles = Set(planner.policy.roles.filter(\.sends).map(\.role))
+    let sending = Set(guests.filter { roles.contains($0.key) }.values)
+    let departed = planner.state.departedSenders
+    var addresses: [IPAddress] = []
+    for machine in planner.machines {
+        let isSending = machine.record.role.map(roles.contains) ?? false
+        guard isSending || sending.contains(machine.id) || departed[machine.id] != nil
+        else { continue }
+        addresses += machine.record.addresses
     }
-    return Set(ids.flatMap { planner.record($0)?.addresses ?? [] }).sorted()
+    return Set(addresses).sorted()
 }
 
 extension Policy {
@@ -106,7 +106,7 @@ extension Planner {
     /// that a member is to leave and only waits for its turn, so that its drain is short for most who ask. Drains are
     /// reckoned with the whole time all the same.
     fileprivate func ttl(of rule: RolePolicy) -> UInt32 {
-        let serving = state.ids.count { record($0)?.state == .serving(rule.role) }
+        let serving = machines.count { $0.record.state == .serving(rule.role) }
         guard let wanted = state.setpoints[rule.role], wanted < serving else { return rule.ttl }
         return min(rule.ttl, max(rule.ttl / 3, 10))
     }
@@ -117,7 +117,9 @@ extension Planner {
         guard rule.slowStart > .zero else { return [:] }
         var ramping: [SmurfID: Int] = [:]
         for id in members {
-            guard let record = record(id), record.state == .serving(rule.role) else { continue }
+            guard let place = place(of: id), case let record = record(place),
+                record.state == .serving(rule.role)
+            else { continue }
             let age = now.since(record.since).inSeconds / rule.slowStart.inSeconds
             if age < 1 { ramping[id] = 1 + Int(Swift.max(age, 0) * 3) }
         }

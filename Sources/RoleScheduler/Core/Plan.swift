@@ -10,7 +10,7 @@ public import Farm
 ///   - timeOfDay: for phases by the clock; nil = no such phase holds.
 ///   - cores: what each delivery core said last, by its name.
 /// - Returns: the new state, what changed and why.
-/// - Complexity: O(n log n) in the number of machines per move made.
+/// - Complexity: O(n log n) in the number of machines, and O(n) per move made.
 public func plan(
     policy: Policy, state: FarmState, demand: Demand, health: [SmurfID: Health], now: Moment,
     timeOfDay: TimeOfDay? = nil, cores: [String: CoreSight] = [:]
@@ -23,6 +23,7 @@ public func plan(
     planner.phase = phase
     planner.cores = cores
     planner.live()
+    planner.settle()
     let outcomes = RoleDemand(policy: policy, demand: demand, now: now)
         .stabilise(&planner.state)
     planner.move(outcomes)
@@ -53,17 +54,21 @@ public struct Plan: Hashable, Sendable {
     }
 }
 
-/// The working state of one call of `plan`.
+/// The working state of one call of `plan`. Machines go by their place in `machines`, which nobody but `update` changes.
 struct Planner: Sendable {
     let policy: Policy
-    let health: [SmurfID: Health]
+    /// The policy's roles, the most important first.
+    let rules: [RolePolicy]
     let now: Moment
+    /// Its records are those of `machines` only after `settle`.
     var state: FarmState
-    /// The machines in the order in which everything walks them; a plan neither adds nor removes any.
-    let ids: [SmurfID]
+    /// Sorted by id, as everything walks them; a plan neither adds nor removes any.
+    private(set) var machines: [Machine] = []
+    /// Of the roles that the policy has or somebody still holds.
+    private(set) var tallies: [Role: RoleTally] = [:]
+    /// Machines between two roles.
+    private(set) var moving = 0
     var actions: [Plan.Action] = []
-    /// The machines of `actions`.
-    var changed: Set<SmurfID> = []
     var notes: [String] = []
     /// Whose changes `policy` has in it.
     var phase: Phase?
@@ -72,104 +77,124 @@ struct Planner: Sendable {
     /// What keeps single roles from their targets, and what keeps all of them.
     var blocked: [Role: Delay] = [:]
     var stop: Delay?
-    private let members: [SmurfID: MemberPolicy]
+    private let watch: Machine.Watch
+    private let floors: [Role: Int]
+    private let checked: Set<Role>
 
     init(policy: Policy, state: FarmState, health: [SmurfID: Health], now: Moment) {
         self.policy = policy
         self.state = state
-        self.health = health
         self.now = now
-        ids = state.ids
-        members = Dictionary(
+        rules = policy.rolesByPriority
+        floors = Dictionary(
+            policy.roles.map { ($0.role, $0.min) }, uniquingKeysWith: { first, _ in first })
+        checked = Set(policy.roles.filter { $0.check != nil }.map(\.role))
+        watch = Machine.Watch(policy.guards, resumed: state.resumed, now: now)
+        let members = Dictionary(
             policy.members.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        machines.reserveCapacity(state.smurfs.count)
+        for (id, index) in zip(state.smurfs.keys, state.smurfs.indices).sorted(by: { $0.0 < $1.0 })
+        {
+            machines.append(
+                Machine(
+                    id: id, record: state.smurfs[index].value, report: health[id],
+                    rule: members[id] ?? MemberPolicy(id: id), watch))
+            count(machines.count - 1, 1)
+        }
     }
 
-    /// What the policy says of the machine, without a walk through all it lists.
-    func member(_ id: SmurfID) -> MemberPolicy { members[id] ?? MemberPolicy(id: id) }
-
-    /// Whether the machine is heard of, or needs not be.
-    func isUp(_ id: SmurfID) -> Bool {
-        guard member(id).agent else { return true }
-        guard let report = health[id] else { return isAwaited(id) }
-        return now.since(report.heard) <= policy.guards.downAfter
+    /// Where the machine stands in `machines`; nil when the farm does not know it.
+    func place(of id: SmurfID) -> Int? {
+        var range = machines.indices
+        while let middle = range.isEmpty ? nil : (range.lowerBound + range.upperBound) / 2 {
+            if machines[middle].id == id { return middle }
+            range =
+                machines[middle].id < id ? middle + 1..<range.upperBound : range.lowerBound..<middle
+        }
+        return nil
     }
 
-    /// Whether it was there before a restart and has not yet had the time to say that it still is.
-    func isAwaited(_ id: SmurfID) -> Bool {
-        guard member(id).agent, health[id] == nil, let resumed = state.resumed,
-            let record = record(id), record.state != .joining, record.state != .quarantined
-        else { return false }
-        return now.since(resumed) <= policy.guards.deadAfter
-    }
+    func record(_ place: Int) -> SmurfRecord { machines[place].record }
 
-    /// Whether it is up and, when it serves, ready or unready only for as long as it might be silent.
-    func isFit(_ id: SmurfID) -> Bool {
-        isFit(id, unreadySince: record(id)?.unreadySince)
-    }
+    func isFit(_ place: Int) -> Bool { machines[place].isFit }
 
-    /// - Parameter unreadySince: of its record, for who has that at hand.
-    func isFit(_ id: SmurfID, unreadySince: Moment?) -> Bool {
-        guard isUp(id) else { return false }
-        guard let since = unreadySince else { return true }
-        return now.since(since) <= policy.guards.downAfter
-    }
+    /// Counts of `role`.
+    func tally(_ role: Role) -> RoleTally { tallies[role] ?? RoleTally() }
 
-    func record(_ id: SmurfID) -> SmurfRecord? { state.smurfs[id] }
+    /// Whether the policy has the role.
+    func isKnown(_ role: Role) -> Bool { floors[role] != nil }
 
-    /// Members of `role`, serving or warming, fit or not; those that must leave it do not count.
-    func assigned(_ role: Role) -> [SmurfID] {
-        ids.filter { record($0)?.assigned == role && !isForbidden($0, role) }
-    }
+    /// Whether members of the role are looked at from outside.
+    func isChecked(_ role: Role) -> Bool { checked.contains(role) }
+
+    /// Fit members that the role keeps whatever others need.
+    func floor(_ role: Role) -> Int { min(floors[role] ?? 0, targets[role] ?? 0) }
 
     /// Members of `role` that are answered and fit.
     func healthyServing(_ role: Role) -> [SmurfID] {
-        ids.filter { id in
-            guard let record = record(id), record.state == .serving(role) else { return false }
-            return isFit(id, unreadySince: record.unreadySince)
+        machines.lazy.filter { $0.isFit && $0.record.state == .serving(role) }.map(\.id)
+    }
+
+    /// Changes a machine's record, and what is concluded and counted from it.
+    mutating func update(_ place: Int, _ change: (inout SmurfRecord) -> Void) {
+        count(place, -1)
+        machines[place].update(watch, change)
+        count(place, 1)
+    }
+
+    private mutating func count(_ place: Int, _ step: Int) {
+        let machine = machines[place]
+        if machine.record.isMoving { moving += step }
+        guard let role = machine.record.assigned else { return }
+        tallies[role, default: RoleTally()].count(machine, role, step)
+    }
+
+    /// Brings changed records into the state.
+    mutating func settle() {
+        for place in machines.indices where machines[place].isUnsettled {
+            state.smurfs[machines[place].id] = machines[place].record
+            machines[place].isUnsettled = false
         }
     }
 
-    /// Whether the policy bars `id` from `role` and no operator put it there.
-    func isForbidden(_ id: SmurfID, _ role: Role) -> Bool {
-        record(id)?.override == nil && !member(id).allows(role)
-    }
-
-    mutating func change(_ id: SmurfID, to new: SmurfRecord.State, _ cause: Cause) {
-        guard var record = state.smurfs[id] else { return }
-        actions.append(Plan.Action(smurf: id, from: record.state, to: new, cause: cause))
-        changed.insert(id)
-        if case .draining(let role) = record.state, policy[role]?.sends ?? false {
+    mutating func change(_ place: Int, to new: SmurfRecord.State, _ cause: Cause) {
+        let (id, old, now) = (machines[place].id, machines[place].record.state, now)
+        actions.append(Plan.Action(smurf: id, from: old, to: new, cause: cause))
+        if case .draining(let role) = old, policy[role]?.sends ?? false {
             state.departedSenders[id] = now
         }
-        record.state = new
-        record.since = now
-        record.unreadySince = nil
-        record.reason = cause.description
-        state.smurfs[id] = record
+        machines[place].hasMoved = true
+        update(place) { record in
+            record.state = new
+            record.since = now
+            record.unreadySince = nil
+            record.reason = cause.description
+        }
     }
 
-    func finish(_ outcomes: [Role: RoleDemand.Outcome]) -> Plan {
+    mutating func finish(_ outcomes: [Role: RoleDemand.Outcome]) -> Plan {
+        settle()
         var plan = Plan(state: state, actions: actions, explanation: [], notes: notes)
         plan.phase = phase?.name
         for rule in policy.roles {
             let role = rule.role
             guard let outcome = outcomes[role] else { continue }
+            plan.explanation.append(explanation(rule, outcome))
             let serving = healthyServing(role)
-            plan.explanation.append(explanation(rule, outcome, serving: serving.count))
             if !serving.isEmpty { plan.state.lastMembers[role] = serving }
         }
         return plan
     }
 
     private func explanation(
-        _ rule: RolePolicy, _ outcome: RoleDemand.Outcome, serving: Int
+        _ rule: RolePolicy, _ outcome: RoleDemand.Outcome
     ) -> RoleExplanation {
         let target = targets[rule.role] ?? 0
-        let assigned = assigned(rule.role)
+        let tally = tally(rule.role)
         return RoleExplanation(
             role: rule.role, raw: outcome.raw, wanted: outcome.wanted, setpoint: outcome.setpoint,
-            target: target, assigned: assigned.count, serving: serving,
-            bound: bound(rule, outcome, target), delay: delay(rule.role, assigned, target, serving))
+            target: target, assigned: tally.assigned, serving: tally.healthy,
+            bound: bound(rule, outcome, target), delay: delay(rule.role, target))
     }
 
     private func bound(_ rule: RolePolicy, _ outcome: RoleDemand.Outcome, _ target: Int) -> Bound {
@@ -191,18 +216,15 @@ struct Planner: Sendable {
         }
     }
 
-    private func delay(
-        _ role: Role, _ assigned: [SmurfID], _ target: Int, _ serving: Int
-    ) -> Delay? {
-        if assigned.count == target {
-            let coming = assigned.filter { record($0)?.state == .warming(role) }
-            return coming.isEmpty ? nil : .warming(coming.count)
+    private func delay(_ role: Role, _ target: Int) -> Delay? {
+        let tally = tally(role)
+        if tally.assigned == target {
+            return tally.warming == 0 ? nil : .warming(tally.warming)
         }
         if let why = blocked[role] ?? stop { return why }
-        if assigned.count < target {
-            return .inflight(state.smurfs.values.filter(\.isMoving).count)
-        }
-        return assigned.contains { isSpare($0, role) } ? .inTurn : .noneSpare
+        if tally.assigned < target { return .inflight(moving) }
+        return machines.indices.contains { isAssigned($0, role) && isSpare($0, role) }
+            ? .inTurn : .noneSpare
     }
 }
 
@@ -222,22 +244,30 @@ public struct PlanView: Sendable {
     }
 
     /// Whether the machine is heard of, or needs not be, and is ready for what it serves.
-    public func isFit(_ id: SmurfID) -> Bool { planner.isFit(id) }
+    public func isFit(_ id: SmurfID) -> Bool {
+        planner.place(of: id).map(planner.isFit) ?? false
+    }
 
     /// Members of `role` that serve and are fit, sorted.
     public func serving(_ role: Role) -> [SmurfID] { planner.healthyServing(role) }
 
     /// Why `id` is not taken for `role` now; nil when it could be.
-    public func whyNot(_ id: SmurfID, _ role: Role) -> WhyNot? { planner.whyNot(id, role) }
+    public func whyNot(_ id: SmurfID, _ role: Role) -> WhyNot? {
+        guard let place = planner.place(of: id) else { return .joining }
+        return planner.whyNot(place, role)
+    }
 
     /// Falls after which a machine is quarantined.
     public static var fallsUntilQuarantine: Int { Planner.fallsUntilQuarantine }
 
     /// What `id`, which drains, waits for; nil when for nothing.
-    public func drainWait(_ id: SmurfID) -> String? { planner.drainWait(id) }
+    public func drainWait(_ id: SmurfID) -> String? {
+        planner.place(of: id).flatMap(planner.drainWait)
+    }
 
     /// Why `id`, which has `role`, may not leave it; nil when it may.
     public func whyNotSpare(_ id: SmurfID, _ role: Role) -> WhyNot? {
-        planner.whyNotSpare(id, role)
+        guard let place = planner.place(of: id) else { return .joining }
+        return planner.whyNotSpare(place, role)
     }
 }

@@ -127,7 +127,7 @@ struct ServeCommand: AsyncParsableCommand {
             workers: workers ?? ProcessInfo.processInfo.activeProcessorCount,
             settings: nameServer.settings)
         try nameServer.addSecondaries(to: &names)
-        names.signing = signing.signing(in: data)
+        names.signing = try signing.signing(in: data)
         names.reverse = reverse
         names.peers.areSecret = tls.transfersByTLS
         try DataDirectory.prepare(data)

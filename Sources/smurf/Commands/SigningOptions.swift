@@ -21,6 +21,12 @@ struct SigningOptions: ParsableArguments {
     var dnssecAlgorithm = NamedAlgorithm(.ecdsaP256SHA256)
     @Option(help: "Directory of the keys; by default 'keys' in the data directory.")
     var keys: String?
+    @Option(
+        help: """
+            File whose first line is the passphrase of the keys on disk, for its owner alone to read: new keys are \
+            written encrypted. Those in the clear stay so until 'smurf zone keys encrypt'.
+            """)
+    var keysPassphrase: String?
     @Option(help: "A ZSK is replaced after so long; 0 for never.")
     var zskLifetime = HumanDuration(seconds: 90 * 86_400)
     @Option(
@@ -47,10 +53,15 @@ struct SigningOptions: ParsableArguments {
         guard (1...604_800).contains(keyTTL.seconds) else {
             throw ValidationError("--key-ttl: give 1s to 7d")
         }
+        guard keysPassphrase == nil || dnssec != nil else {
+            throw ValidationError("--keys-passphrase is of no use without --dnssec")
+        }
     }
 
+    /// Reads the passphrase, which may be root's: to be called before rights are given up.
     /// - Parameter data: the data directory.
-    func signing(in data: String) -> NameServerConfiguration.Signing? {
+    /// - Throws: after a note on standard error, when the passphrase cannot be had.
+    func signing(in data: String) throws -> NameServerConfiguration.Signing? {
         guard let dnssec else { return nil }
         let policy = KeyPolicy(
             isSplit: dnssec == .split, algorithm: dnssecAlgorithm.algorithm,
@@ -58,10 +69,18 @@ struct SigningOptions: ParsableArguments {
             zoneKeyLifetime: UInt64(zskLifetime.seconds), propagation: UInt64(propagation.seconds),
             keyTTL: UInt32(keyTTL.seconds), delegationTTL: UInt64(parentTTL.seconds))
         let validity = UInt32(signatureValidity.seconds)
+        let passphrase: KeyPassphrase?
+        do throws(NameServerError) {
+            passphrase =
+                if let keysPassphrase { try KeyPassphrase(file: keysPassphrase) } else { nil }
+        } catch {
+            throw Report.failure(error.description, status: Report.badInput)
+        }
         return NameServerConfiguration.Signing(
             directory: keys ?? data + "/keys", keys: policy,
             signatures: SignatureLifetime(
-                validity: validity, refresh: validity / 7 * 3, skew: min(3600, validity)))
+                validity: validity, refresh: validity / 7 * 3, skew: min(3600, validity)),
+            passphrase: passphrase)
     }
 }
 

@@ -3,13 +3,22 @@ import FarmProtocol
 import Foundation
 import SwiftProtobuf
 
-/// `smurf zone keys`: the keys of the served zone and where each is in its life.
+/// `smurf zone keys`: the keys of the served zone.
 struct ZoneKeysCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "keys", abstract: "Lists the DNSSEC keys of the served zone and their states.",
+        subcommands: [ZoneKeysListCommand.self, ZoneKeysEncryptCommand.self],
+        defaultSubcommand: ZoneKeysListCommand.self)
+}
+
+/// `smurf zone keys list`, or without `list`: where each key is in its life.
+struct ZoneKeysListCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Lists the keys and their states.",
         discussion: """
             A key is published, waits until caches have it, signs, retires until caches have forgotten \
-            its signatures, and is removed. Serve with --dnssec to have keys.
+            its signatures, and is removed. Serve with --dnssec to have keys. ON DISK says whether the file of its \
+            secret is encrypted.
             """)
 
     @OptionGroup var control: ControlConnection
@@ -21,7 +30,7 @@ struct ZoneKeysCommand: AsyncParsableCommand {
         guard !view.keys.isEmpty else {
             return print("\(view.zone) is not signed: start serve with --dnssec")
         }
-        var table = Table(["KEY", "USE", "ALGORITHM", "STATE", "SINCE"])
+        var table = Table(["KEY", "USE", "ALGORITHM", "ON DISK", "STATE", "SINCE"])
         for key in view.keys {
             let moments = [
                 key.created, key.published, key.announced, key.delegated, key.activated,
@@ -30,9 +39,35 @@ struct ZoneKeysCommand: AsyncParsableCommand {
             let since = Date(timeIntervalSince1970: Double(moments.max() ?? 0))
             let hasZoneKeys = view.keys.contains { !$0.entryPoint }
             let use = key.entryPoint ? (hasZoneKeys ? "KSK" : "CSK") : "ZSK"
-            table.add(["\(key.tag)", use, key.algorithm, key.state, since.formatted(.iso8601)])
+            table.add([
+                "\(key.tag)", use, key.algorithm, key.encrypted ? "encrypted" : "plain", key.state,
+                since.formatted(.iso8601),
+            ])
         }
         print(table.lines.joined(separator: "\n"))
+    }
+}
+
+/// `smurf zone keys encrypt`: puts what is on disk under the passphrase.
+struct ZoneKeysEncryptCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "encrypt",
+        abstract: "Encrypts the keys on disk that are in the clear.",
+        discussion: """
+            Needs a control node that was started with --keys-passphrase. What was written in the clear once may \
+            still be found on the disk and in copies of it: 'smurf zone roll' replaces such a key. See it by
+
+              openssl pkey -in Ksmurf.example.test.+013+12345.private -passin file:keys.pass -noout -text_pub
+            """)
+
+    @OptionGroup var control: ControlConnection
+
+    func run() async throws {
+        let request = Smurffarm_V1_KeysRequest.with {
+            $0.action = .encrypt
+            $0.operator = NSUserName()
+        }
+        print(try await control.ask { try await $0.keys(request).said })
     }
 }
 

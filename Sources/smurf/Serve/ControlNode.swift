@@ -195,7 +195,7 @@ final class ControlNode: Sendable {
             services: [
                 ControlProvider(
                     scheduler: scheduler, board: board, deliveries: deliveries,
-                    zone: ZoneDesk(nameServer: nameServer, isShared: isShared, logger: logger),
+                    zone: ZoneDesk(nameServer: nameServer, scheduler: scheduler, logger: logger),
                     policies: PolicyDesk(
                         scheduler: scheduler, sources: sources, logger: logger,
                         reload: { [self] in try await takeUp(sources.reread()) }))

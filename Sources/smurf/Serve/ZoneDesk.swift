@@ -1,18 +1,19 @@
 import AuthDNS
 import AuthDNSCore
+import Farm
 import FarmProtocol
 import Foundation
 import GRPCCore
 import Logging
+import RoleScheduler
 import SwiftProtobuf
 import ZoneFile
 
-/// The operator's commands about the zone itself: its keys, what the parent should know of them, and records that
-/// are wanted for a while.
+/// The operator's commands about the zone itself: its keys, what the parent should know of them, and texts that are
+/// wanted for a while.
 struct ZoneDesk: Sendable {
     let nameServer: NameServer
-    /// Whether other control nodes answer for the zone too.
-    let isShared: Bool
+    let scheduler: RoleSchedulerService
     let logger: Logger
 
     func keys(_ request: Smurffarm_V1_KeysRequest) async throws -> Smurffarm_V1_KeysView {
@@ -24,6 +25,10 @@ struct ZoneDesk: Sendable {
                 case .replace:
                     try nameServer.replaceKey(isEntryPoint: request.entryPoint)
                     return "a new key is published; it takes over when caches allow"
+                case .encrypt:
+                    let count = try nameServer.encryptKeys()
+                    return count == 0
+                        ? "every key on disk is encrypted" : "keys encrypted on disk: \(count)"
                 case .delegated:
                     let tag = request.tag == 0 ? nil : UInt16(clamping: request.tag)
                     let key = try nameServer.noteDelegation(of: tag)
@@ -40,17 +45,20 @@ struct ZoneDesk: Sendable {
     private func view(_ said: String) -> Smurffarm_V1_KeysView {
         let delegation = Delegation(
             of: nameServer.image, entryPoints: nameServer.entryPoints)
+        let encrypted = nameServer.encryptedKeys
         return .with {
             $0.zone = delegation.apex.description
             $0.said = said
-            $0.keys = nameServer.keys.map(ZoneDesk.view)
+            $0.keys = nameServer.keys.map {
+                ZoneDesk.view($0, isEncrypted: encrypted.contains($0.key))
+            }
             $0.nameServers = delegation.nameServers.map(\.description).sorted()
             $0.glue = delegation.glue.map(Presentation.address).sorted()
             $0.ds = delegation.keys.map(Presentation.delegation).sorted()
         }
     }
 
-    private static func view(_ key: TimedKey) -> Smurffarm_V1_KeyView {
+    private static func view(_ key: TimedKey, isEncrypted: Bool) -> Smurffarm_V1_KeyView {
         .with {
             $0.tag = UInt32(key.key.tag)
             $0.algorithm = key.key.algorithm.mnemonic
@@ -63,40 +71,58 @@ struct ZoneDesk: Sendable {
             $0.activated = Int64(key.activated ?? 0)
             $0.retired = Int64(key.retired ?? 0)
             $0.removed = Int64(key.removed ?? 0)
+            $0.encrypted = isEncrypted
         }
     }
 
     func challenge(
         _ request: Smurffarm_V1_ChallengeRequest
     ) async throws -> Smurffarm_V1_ChallengeReply {
-        guard !isShared else {
-            throw RPCError(
-                code: .failedPrecondition,
-                message:
-                    "only this one of the control nodes would answer it: write it into every node's zone file "
-                    + "and send SIGHUP")
-        }
         let apex = nameServer.image.apex
-        let asked = request.name == "@" ? apex : apex.prepending(request.name)
-        guard let name = asked else {
+        let label = request.name == "@" ? "_acme-challenge" : "_acme-challenge." + request.name
+        guard let owner = apex.prepending(label) else {
             throw RPCError(
                 code: .invalidArgument, message: "'\(request.name)' is no name under \(apex)")
         }
-        let seconds = UInt64(min(max(request.forSeconds, 1), 30 * 86_400))
         do {
-            let said = try await ControlNode.offPool { [nameServer] in
-                guard request.remove else {
-                    try nameServer.addChallenge(request.value, for: name, seconds: seconds)
-                    let time = spoken(seconds: Double(seconds))
-                    return "_acme-challenge.\(name) answers it for \(time)"
-                }
-                let value = request.value.isEmpty ? nil : request.value
-                let count = try nameServer.removeChallenge(value, for: name)
-                return "\(count) taken away from _acme-challenge.\(name)"
-            }
+            let said = try await said(request, label.lowercased(), owner)
             return .with { $0.said = said }
-        } catch let error as NameServerError {
+        } catch let error as OverrideError {
             throw RPCError(code: .failedPrecondition, message: error.description)
+        } catch let error as FarmStoreFault {
+            throw RPCError(code: .failedPrecondition, message: error.description)
+        }
+    }
+
+    private func said(
+        _ request: Smurffarm_V1_ChallengeRequest, _ label: String, _ owner: DomainName
+    ) async throws -> String {
+        if request.remove {
+            let value = request.value.isEmpty ? nil : request.value
+            let count = try await scheduler.drop(textsAt: label, value: value)
+            try await published()
+            return "\(count) taken away from \(owner)"
+        }
+        guard (1...255).contains(request.value.utf8.count) else {
+            throw RPCError(code: .invalidArgument, message: "a challenge has 1 to 255 octets")
+        }
+        guard nameServer.canAnswerText(at: owner) else {
+            throw RPCError(
+                code: .failedPrecondition,
+                message: "by the zone file \(owner) is an alias or another zone's: answer it there")
+        }
+        let seconds = min(request.forSeconds > 0 ? request.forSeconds : 600, 30 * 86_400)
+        try await scheduler.want(
+            .init(owner: label, value: request.value), for: .seconds(seconds))
+        try await published()
+        return "\(owner) answers it for \(spoken(seconds: Double(seconds)))"
+    }
+
+    /// Waits until the name server of this node answers what was said, so that an authority may look at once; not for
+    /// ever, since a name server that cannot take it says why itself.
+    private func published() async throws {
+        for _ in 0..<250 where await !scheduler.textsArePublished {
+            try await Task.sleep(for: .milliseconds(20))
         }
     }
 }

@@ -34,7 +34,10 @@ var state = FarmState()
 var demand = Demand()
 var health: [SmurfID: Health] = [:]
 for (index, id) in ids.enumerated() {
-    state.smurfs[id] = SmurfRecord(addresses: [.v4(0x0A00_0000 + UInt32(index))], since: now)
+    var record = SmurfRecord(addresses: [.v4(0x0A00_0000 + UInt32(index))], since: now)
+    // In the midst of a mailing: whoever is needed elsewhere has to be taken from somebody.
+    record.state = .serving(role("smtp-out"))
+    state.smurfs[id] = record
 }
 var times: [Double] = []
 var moves = 0
