@@ -41,6 +41,7 @@ public actor RoleSchedulerService {
     var writing = RecordWriting()
     /// The serial that the name server answers with; nil while it does not answer.
     var served: @Sendable () -> UInt32? = { nil }
+    let trace: TraceWriter
     private let turns = Turns()
     /// Rung when there may be something to plan or to publish.
     private let orders: AsyncStream<Void>
@@ -52,6 +53,7 @@ public actor RoleSchedulerService {
     public init(policy: Policy, dataDirectory: String, logger: Logger) throws {
         self.policy = policy
         self.logger = logger
+        trace = TraceWriter(directory: dataDirectory)
         let store = try SQLiteFarmStore(directory: dataDirectory)
         self.store = store
         (orders, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -76,6 +78,7 @@ public actor RoleSchedulerService {
     ) throws {
         self.policy = policy
         self.logger = logger
+        trace = TraceWriter(directory: directory)
         self.store = store
         if FileManager.default.fileExists(atPath: directory + "/farm.sqlite") {
             inherited = try SQLiteFarmStore(directory: directory).newest
@@ -263,6 +266,7 @@ public actor RoleSchedulerService {
             logger.notice("phase", metadata: ["now": "\(plan.phase ?? "none")"])
         }
         state = plan.state
+        leaveTrace(plan, now)
         lastPlan = plan
         notes = alarms
         current = view
