@@ -21,7 +21,8 @@ public struct Demand: Hashable, Sendable {
 
     /// Names of the numbers that the delivery side and the agents measure by themselves.
     public static let measured: Set<String> = [
-        "outbound.backlog", "outbound.deadline", "bounces.arrival", "unsubscribes.arrival",
+        "outbound.backlog", "outbound.deadline", "outbound.sent", "bounces.arrival",
+        "unsubscribes.arrival",
         "unsubscribes.p95",
     ]
 

@@ -308,6 +308,9 @@ public nonisolated struct Smurffarm_V1_AgentReport: Sendable {
   /// items on disk that the control node has not acknowledged
   public var feedbackBacklog: UInt64 = 0
 
+  /// "rack=b": what the policy may match it by
+  public var labels: [String] = []
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -932,6 +935,12 @@ public nonisolated struct Smurffarm_V1_SmurfLine: Sendable {
 
   public var words: [Smurffarm_V1_OperatorWord] = []
 
+  /// "rack=b", as its agent says
+  public var labels: [String] = []
+
+  /// what it waits for, or why it is not healthy although it is heard
+  public var trouble: String = String()
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1006,8 +1015,14 @@ public nonisolated struct Smurffarm_V1_PolicyRequest: Sendable {
   /// apply although names would become empty
   public var force: Bool = false
 
-  /// who asks, for the log
+  /// who asks, for the history
   public var `operator`: String = String()
+
+  /// apply: why, for the history
+  public var reason: String = String()
+
+  /// apply: although other control nodes read files of their own
+  public var thisNode: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1305,6 +1320,12 @@ public nonisolated struct Smurffarm_V1_RawDemand: Sendable {
 
   /// signals that are missing or old
   public var missing: [String] = []
+
+  /// per second, takes the place of arrival; 0 = it is not more
+  public var predicted: Double = 0
+
+  /// work per second of one member as it was measured; 0 = not yet
+  public var measured: Double = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1988,7 +2009,7 @@ nonisolated extension Smurffarm_V1_KeysAction: SwiftProtobuf._ProtoNameProviding
 
 nonisolated extension Smurffarm_V1_AgentReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".AgentReport"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}smurf\0\u{1}addresses\0\u{1}sequence\0\u{1}run\0\u{1}role\0\u{1}state\0\u{1}ready\0\u{1}connections\0\u{1}load\0\u{1}sent\0\u{1}bounces\0\u{1}unsubscribes\0\u{3}web_p95_ms\0\u{3}feedback_backlog\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}smurf\0\u{1}addresses\0\u{1}sequence\0\u{1}run\0\u{1}role\0\u{1}state\0\u{1}ready\0\u{1}connections\0\u{1}load\0\u{1}sent\0\u{1}bounces\0\u{1}unsubscribes\0\u{3}web_p95_ms\0\u{3}feedback_backlog\0\u{1}labels\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2010,6 +2031,7 @@ nonisolated extension Smurffarm_V1_AgentReport: SwiftProtobuf.Message, SwiftProt
       case 12: try { try decoder.decodeSingularUInt64Field(value: &self.unsubscribes) }()
       case 13: try { try decoder.decodeSingularDoubleField(value: &self.webP95Ms) }()
       case 14: try { try decoder.decodeSingularUInt64Field(value: &self.feedbackBacklog) }()
+      case 15: try { try decoder.decodeRepeatedStringField(value: &self.labels) }()
       default: break
       }
     }
@@ -2058,6 +2080,9 @@ nonisolated extension Smurffarm_V1_AgentReport: SwiftProtobuf.Message, SwiftProt
     if self.feedbackBacklog != 0 {
       try visitor.visitSingularUInt64Field(value: self.feedbackBacklog, fieldNumber: 14)
     }
+    if !self.labels.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.labels, fieldNumber: 15)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2076,6 +2101,7 @@ nonisolated extension Smurffarm_V1_AgentReport: SwiftProtobuf.Message, SwiftProt
     if lhs.unsubscribes != rhs.unsubscribes {return false}
     if lhs.webP95Ms != rhs.webP95Ms {return false}
     if lhs.feedbackBacklog != rhs.feedbackBacklog {return false}
+    if lhs.labels != rhs.labels {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3293,7 +3319,7 @@ nonisolated extension Smurffarm_V1_RoleLine: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Smurffarm_V1_SmurfLine: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".SmurfLine"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}smurf\0\u{1}addresses\0\u{1}role\0\u{1}state\0\u{3}seconds_in_state\0\u{1}healthy\0\u{1}connections\0\u{1}rate\0\u{1}reason\0\u{1}words\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}smurf\0\u{1}addresses\0\u{1}role\0\u{1}state\0\u{3}seconds_in_state\0\u{1}healthy\0\u{1}connections\0\u{1}rate\0\u{1}reason\0\u{1}words\0\u{1}labels\0\u{1}trouble\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3311,6 +3337,8 @@ nonisolated extension Smurffarm_V1_SmurfLine: SwiftProtobuf.Message, SwiftProtob
       case 8: try { try decoder.decodeSingularDoubleField(value: &self.rate) }()
       case 9: try { try decoder.decodeSingularStringField(value: &self.reason) }()
       case 10: try { try decoder.decodeRepeatedMessageField(value: &self.words) }()
+      case 11: try { try decoder.decodeRepeatedStringField(value: &self.labels) }()
+      case 12: try { try decoder.decodeSingularStringField(value: &self.trouble) }()
       default: break
       }
     }
@@ -3347,6 +3375,12 @@ nonisolated extension Smurffarm_V1_SmurfLine: SwiftProtobuf.Message, SwiftProtob
     if !self.words.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.words, fieldNumber: 10)
     }
+    if !self.labels.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.labels, fieldNumber: 11)
+    }
+    if !self.trouble.isEmpty {
+      try visitor.visitSingularStringField(value: self.trouble, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3361,6 +3395,8 @@ nonisolated extension Smurffarm_V1_SmurfLine: SwiftProtobuf.Message, SwiftProtob
     if lhs.rate != rhs.rate {return false}
     if lhs.reason != rhs.reason {return false}
     if lhs.words != rhs.words {return false}
+    if lhs.labels != rhs.labels {return false}
+    if lhs.trouble != rhs.trouble {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3498,7 +3534,7 @@ nonisolated extension Smurffarm_V1_DNSCounters: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".PolicyRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}text\0\u{1}apply\0\u{1}force\0\u{1}operator\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}text\0\u{1}apply\0\u{1}force\0\u{1}operator\0\u{1}reason\0\u{3}this_node\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3510,6 +3546,8 @@ nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftPr
       case 2: try { try decoder.decodeSingularBoolField(value: &self.apply) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.force) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.`operator`) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.thisNode) }()
       default: break
       }
     }
@@ -3528,6 +3566,12 @@ nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftPr
     if !self.`operator`.isEmpty {
       try visitor.visitSingularStringField(value: self.`operator`, fieldNumber: 4)
     }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 5)
+    }
+    if self.thisNode != false {
+      try visitor.visitSingularBoolField(value: self.thisNode, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3536,6 +3580,8 @@ nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftPr
     if lhs.apply != rhs.apply {return false}
     if lhs.force != rhs.force {return false}
     if lhs.`operator` != rhs.`operator` {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.thisNode != rhs.thisNode {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -4046,7 +4092,7 @@ nonisolated extension Smurffarm_V1_RoleAccount: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Smurffarm_V1_RawDemand: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".RawDemand"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}text\0\u{1}members\0\u{1}sized\0\u{1}arrival\0\u{1}backlog\0\u{1}seconds\0\u{1}capacity\0\u{1}utilisation\0\u{1}missing\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}text\0\u{1}members\0\u{1}sized\0\u{1}arrival\0\u{1}backlog\0\u{1}seconds\0\u{1}capacity\0\u{1}utilisation\0\u{1}missing\0\u{1}predicted\0\u{1}measured\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -4063,6 +4109,8 @@ nonisolated extension Smurffarm_V1_RawDemand: SwiftProtobuf.Message, SwiftProtob
       case 7: try { try decoder.decodeSingularDoubleField(value: &self.capacity) }()
       case 8: try { try decoder.decodeSingularDoubleField(value: &self.utilisation) }()
       case 9: try { try decoder.decodeRepeatedStringField(value: &self.missing) }()
+      case 10: try { try decoder.decodeSingularDoubleField(value: &self.predicted) }()
+      case 11: try { try decoder.decodeSingularDoubleField(value: &self.measured) }()
       default: break
       }
     }
@@ -4096,6 +4144,12 @@ nonisolated extension Smurffarm_V1_RawDemand: SwiftProtobuf.Message, SwiftProtob
     if !self.missing.isEmpty {
       try visitor.visitRepeatedStringField(value: self.missing, fieldNumber: 9)
     }
+    if self.predicted.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.predicted, fieldNumber: 10)
+    }
+    if self.measured.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.measured, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -4109,6 +4163,8 @@ nonisolated extension Smurffarm_V1_RawDemand: SwiftProtobuf.Message, SwiftProtob
     if lhs.capacity != rhs.capacity {return false}
     if lhs.utilisation != rhs.utilisation {return false}
     if lhs.missing != rhs.missing {return false}
+    if lhs.predicted != rhs.predicted {return false}
+    if lhs.measured != rhs.measured {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

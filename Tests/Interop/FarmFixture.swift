@@ -12,6 +12,10 @@ final class FarmFixture {
         var delay = 0
         /// Where agents hand mail on; the receiver when nil.
         var relay: (address: String, port: UInt16)?
+        /// The same for single agents, by their number.
+        var relays: [Int: (address: String, port: UInt16)] = [:]
+        /// Further keys of the guards.
+        var guards = ""
         /// Address of the name server on port 53; loopback with a free port when nil.
         var nameServer: String?
         /// The receiver keeps every message as a file in `mailDirectory`.
@@ -19,6 +23,8 @@ final class FarmFixture {
         /// Third octet of the agents' addresses, 127.0.x.1 onwards.
         var network = 11
         var lease = "5s"
+        /// Further keys of the smtp-out role.
+        var outbound = ""
         /// Machines know each other by certificates of `trust`, also on loopback.
         var trust: MachineTrust?
     }
@@ -115,7 +121,7 @@ final class FarmFixture {
     /// Starts agent `number`, from 1; also one that was killed.
     /// - Parameter trust: nil = the farm's own.
     func startAgent(_ number: Int, trust: MachineTrust? = nil) throws {
-        let relay = settings.relay ?? ("127.0.0.1", sinkPort)
+        let relay = settings.relays[number] ?? settings.relay ?? ("127.0.0.1", sinkPort)
         var arguments = [
             Product.smurf, "agent", "--id", FarmFixture.id(number), "--address", address(number),
             "--control", "127.0.0.1:\(agentsPort)", "--relay", "\(relay.address):\(relay.port)",
@@ -160,12 +166,13 @@ final class FarmFixture {
         zone: \(zone)
         defaults: {ttl: 1s, warm: 0s, drain: {ttl_factor: 1, grace: 0s, deadline: 5s}}
         movement: {max_inflight: 4, gap: 0s, min_dwell: 0s}
-        guards: {dead_after: 3s}
+        guards: {dead_after: 3s\(settings.guards)}
         roles:
           smtp-out:
             names: {smtp-out: A}
             priority: 1
             min: \(settings.agents)
+            \(settings.outbound)
           smtp-in:
             names: {smtp-in: A, bounce: MX 10}
             priority: 2

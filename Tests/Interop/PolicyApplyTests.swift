@@ -28,10 +28,19 @@ import Testing
         #expect(asked.output.contains("First moves:"), "\(asked.output)")
         #expect(try String(contentsOfFile: served, encoding: .utf8) == ControlNodeFixture.policy)
 
-        let done = try await apply(node, new, "--yes", "--no-simulation")
+        let done = try await apply(
+            node, new, "--yes", "--no-simulation", "--reason", "fewer clicks at night")
         #expect(done.status == 0, "\(done.errors)")
         #expect(!done.output.contains("simulated"))
         #expect(try String(contentsOfFile: served, encoding: .utf8) == new)
+        let history = try await node.smurf(["history", "--json"])
+        #expect(history.status == 0, "\(history.errors)")
+        let sums = try await run(["sha256sum", node.directory.file("new.yml")]).output.prefix(12)
+        #expect(history.output.contains("\"policy \(sums)\""), "\(history.output)")
+        #expect(
+            history.output.contains("fewer clicks at night: roles.smtp-out.min: 1 → 2"),
+            "\(history.output)")
+        #expect(history.output.contains("\"who\":\"\(NSUserName())\""), "\(history.output)")
         try await eventually("the new policy in DNS") {
             let web = try await node.members("web")
             let out = try await node.members("smtp-out")

@@ -8,15 +8,21 @@ extension InteropTests {
     struct SteeringTests {
         /// A farm with a mailing "slow" on its way, which takes long enough to be interfered with.
         private func sending(
-            _ count: Int, network: Int
+            _ count: Int, network: Int, outbound: String = ""
         ) async throws -> (farm: FarmFixture, template: String, table: String) {
             var settings = FarmFixture.Settings()
             settings.network = network
             settings.delay = 40
+            settings.outbound = outbound
             // Nobody is given up for lost here, however busy the machine is.
             settings.lease = "60s"
             let farm = try FarmFixture(settings)
             try await farm.start()
+            if !outbound.isEmpty {
+                // The core asks as seldom as the TTL lets it: anew, so that it knows every member.
+                await farm.control?.stop()
+                try await farm.startControl()
+            }
             let template = Product.root + "/Tests/Interop/letter.eml"
             let table = try farm.directory.write("readers.csv", RecipientRows.csv(count))
             let sent = try await farm.smurf("send", template, table, "--name", "slow", "--no-wait")
@@ -72,6 +78,37 @@ extension InteropTests {
             }
             await farm.control?.stop()
             try await farm.startControl()
+            try await eventually("the mailing has finished", within: .seconds(90)) {
+                try await farm.mailing("slow")?.state == "finished"
+            }
+            let end = try #require(try await farm.mailing("slow"))
+            #expect(end.settled == count && end.doubtful == 0, "\(end)")
+            let report = try await farm.stop()
+            #expect(report.accepted == count)
+        }
+
+        /// The TTL is five minutes, but only the core asks for the name: a smurf that leaves it is free as soon as the
+        /// core has let it go, which takes the rows that it holds, and nothing is lost.
+        @Test(.timeLimit(.minutes(4)))
+        func whoLeavesIsFreeWhenTheCoreHasLetItGo() async throws {
+            let count = 3000
+            let (farm, _, _) = try await sending(
+                count, network: 23,
+                outbound: "ttl: 5m\n    drain: {wait: cores-acked, deadline: 10m}")
+            try await eventually("both send") {
+                let roles = try await farm.smurf("roles", "--json").output
+                return try await farm.settled("slow") > 100 && roles.contains("s02")
+            }
+            let asked = ContinuousClock.now
+            let held = try await farm.smurf("hold", "s02", "--for", "30m", "--reason", "test")
+            #expect(held.status == 0, "\(held.errors)")
+            // Far less than TTL × 1; the rows that it holds take a few seconds.
+            try await eventually("it is free", within: .seconds(100)) {
+                try await farm.smurf("explain", "s02").output.hasPrefix("s02   held")
+            }
+            print("free after \(ContinuousClock.now - asked) with a TTL of 300 s")
+            let state = try #require(try await farm.mailing("slow"))
+            #expect(state.settled < count, "it left while the mailing ran")
             try await eventually("the mailing has finished", within: .seconds(90)) {
                 try await farm.mailing("slow")?.state == "finished"
             }

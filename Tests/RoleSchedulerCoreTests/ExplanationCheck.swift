@@ -24,8 +24,9 @@ extension InvariantCheck {
         let raw = line.raw.members
         let whole = Int((raw - 1e-9).rounded(.up))
         switch line.bound {
-        case .demand:
-            return line.target == line.setpoint && line.setpoint == line.wanted
+        case .demand, .prediction:
+            return (line.raw.formula?.predicted != nil) == (line.bound == .prediction)
+                && line.target == line.setpoint && line.setpoint == line.wanted
                 && line.wanted == whole
         case .tolerance:
             return line.target == line.setpoint && line.wanted != whole

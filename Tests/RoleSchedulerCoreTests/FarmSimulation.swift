@@ -15,6 +15,8 @@ struct FarmSimulation {
     var unready: Set<SmurfID> = []
     /// Since when each member has said in every report that it is not ready for the role it serves.
     private(set) var unreadySince: [SmurfID: Moment] = [:]
+    /// What the delivery cores said.
+    var cores: [String: CoreSight] = [:]
     var published: Membership?
     let ids: [SmurfID]
 
@@ -46,7 +48,8 @@ struct FarmSimulation {
     mutating func tick(_ step: Duration = .seconds(1)) -> Plan {
         now = now.advanced(by: step)
         report()
-        let plan = plan(policy: policy, state: state, demand: demand, health: health, now: now)
+        let plan = plan(
+            policy: policy, state: state, demand: demand, health: health, now: now, cores: cores)
         state = plan.state
         return plan
     }

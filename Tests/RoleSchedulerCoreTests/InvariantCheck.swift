@@ -120,14 +120,27 @@ struct InvariantCheck {
         }
     }
 
-    /// I5: nobody goes idle before the caches forgot the address.
+    /// I5: nobody goes idle before the caches forgot the address, or every core that is heard is done with it, or the
+    /// deadline is over for those that only cores ask for.
     private func drainsAreFull() -> [String] {
         plan.actions.compactMap { action in
             guard case .draining(let role) = action.from, action.to == .idle,
                 let since = before.smurfs[action.smurf]?.since, let rule = policy[role]
             else { return nil }
             let age = simulation.now.since(since)
-            return age < rule.drainTime ? "I5: drained in \(age), needs \(rule.drainTime)" : nil
+            guard rule.drain.waitsForCores else {
+                return age < rule.drainTime
+                    ? "I5: drained in \(age), needs \(rule.drainTime)" : nil
+            }
+            if age >= min(rule.drainTime, rule.drain.deadline) { return nil }
+            let addresses = before.smurfs[action.smurf]?.addresses ?? []
+            let live = simulation.cores.values.filter {
+                simulation.now.since($0.heard) <= policy.guards.downAfter
+            }
+            let areDone = live.allSatisfy {
+                $0.asOf >= since && $0.uses.isDisjoint(with: addresses)
+            }
+            return !live.isEmpty && areDone ? nil : "I5: drained in \(age), cores are \(live)"
         }
     }
 

@@ -124,6 +124,16 @@ import Testing
             policy.roles[index].canary = .seconds(Int.random(in: 1...40, using: &random))
             policy.roles[index].slowStart = .seconds(Int.random(in: 1...40, using: &random))
         }
+        for index in policy.roles.indices where Int.random(in: 0..<4, using: &random) == 0 {
+            let earliest = Int.random(in: 0...60, using: &random)
+            policy.roles[index].demand.predict = PredictRule(
+                from: "b", earliest: .seconds(earliest),
+                latest: .seconds(earliest + Int.random(in: 1...120, using: &random)),
+                share: Double.random(in: 0...1, using: &random))
+        }
+        for index in policy.roles.indices where Int.random(in: 0..<3, using: &random) == 0 {
+            policy.roles[index].drain.waitsForCores = true
+        }
         policy.colocates = Bool.random(using: &random)
         policy.onSignalLoss = SignalLoss(
             mode: Bool.random(using: &random) ? .hold : .fallback,
@@ -181,6 +191,15 @@ import Testing
             } else {
                 farm.unready.insert(id)
             }
+        }
+        let core = ["east", "west"][Int.random(in: 0...1, using: &random)]
+        if Int.random(in: 0..<6, using: &random) == 0 {
+            farm.cores[core] = CoreSight(
+                heard: farm.now,
+                asOf: farm.now.advanced(by: .seconds(-Int.random(in: 0...5, using: &random))),
+                uses: Set(
+                    farm.state.smurfs.values.flatMap(\.addresses)
+                        .filter { _ in Int.random(in: 0..<4, using: &random) == 0 }))
         }
         if Int.random(in: 0..<60, using: &random) == 0,
             let index = farm.policy.members.indices.randomElement(using: &random),

@@ -85,6 +85,43 @@ import Testing
         #expect(farm.state.smurfs[idle]?.override == nil)
     }
 
+    /// Regression: when a role needed two machines and one had just become idle, another was drained first, and the
+    /// idle one waited for the length of that drain because only one may move at a time.
+    @Test func whoIsFreeIsTakenBeforeAnotherIsDrained() {
+        var farm = FarmSimulation(policy: Roles.seedFarm, smurfs: 12)
+        var signals = ["outbound.backlog": 1e6, "bounces.arrival": 0, "unsubscribes.arrival": 0.0]
+        farm.run(seconds: 300, signals)
+        #expect(farm.serving(Roles.out) == 10)
+        signals["bounces.arrival"] = 12
+        var idle = 0
+        for _ in 0..<200 {
+            farm.run(seconds: 1, signals)
+            let isAnyoneIdle = farm.state.smurfs.values.contains { $0.state == .idle }
+            idle = isAnyoneIdle ? idle + 1 : 0
+            #expect(idle <= 3)
+        }
+        #expect(farm.serving(Roles.in) == 5)
+    }
+
+    /// Falls of long ago say nothing of a machine. Regression: one that was given up as surplus, because a farm with a
+    /// machine less has less to share, did not count as fallen, so that a machine that came and went in a role that
+    /// soaks was never quarantined.
+    @Test func anHourOfServiceClearsTheFalls() throws {
+        let id = try #require(SmurfID("s03"))
+        var farm = FarmSimulation(policy: Roles.seedFarm, smurfs: 4)
+        farm.run(seconds: 60, ["outbound.backlog": 1e6])
+        for _ in 0..<4 {
+            farm.down = [id]
+            farm.run(seconds: 90, ["outbound.backlog": 1e6])
+            farm.down = []
+            farm.run(seconds: 90, ["outbound.backlog": 1e6])
+        }
+        #expect(farm.state.smurfs[id]?.falls == 4)
+        farm.run(seconds: 3_700, ["outbound.backlog": 1e6])
+        #expect(farm.state.smurfs[id]?.falls == 0)
+        #expect(farm.state.smurfs[id]?.role != nil)
+    }
+
     @Test func websterNeverTakesASeatForAnotherMachine() {
         var random = SeededGenerator(seed: SeededGenerator.announcedSeed("Webster"))
         for _ in 0..<2_000 {

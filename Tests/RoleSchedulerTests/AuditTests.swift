@@ -48,10 +48,10 @@ import Testing
         }
         var replayed: [SmurfID: SmurfRecord.State] = [:]
         for entry in try await service.history(limit: 0).reversed() {
-            guard entry.who == "scheduler" else { continue }
-            #expect(replayed[entry.smurf, default: .joining].description == entry.from, "\(entry)")
+            guard entry.who == "scheduler", let smurf = entry.smurf else { continue }
+            #expect(replayed[smurf, default: .joining].description == entry.from, "\(entry)")
             let next: SmurfRecord.State = try #require(SmurfRecord.State(entry.to))
-            replayed[entry.smurf] = next
+            replayed[smurf] = next
         }
         let board = await service.board()
         #expect(board.smurfs.count == 6)

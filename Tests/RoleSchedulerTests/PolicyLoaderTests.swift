@@ -152,6 +152,39 @@ import Testing
             "roles: {web: {min: 1}}\nsignals: {bounces.arrival: {command: [/x]}}", "4:11",
             "measured by the farm itself"
         ),
+        (
+            "roles: {web: {capacity: 1/s, demand: {arrival: a, predict: {from: b, lag: 60m..5m}}}}",
+            "3:75", "'60m..5m' is no lag; write the shortest and longest, as in 5m..60m"
+        ),
+        (
+            "roles: {web: {capacity: 1/s, demand: {arrival: a, predict: {lag: 5m..60m}}}}", "3:51",
+            "'from' is missing"
+        ),
+        (
+            "roles: {web: {capacity: 1/s, demand: {arrival: a, predict: {form: b, lag: 5m..60m}}}}",
+            "3:61", "did you mean 'from'?"
+        ),
+        (
+            "roles: {web: {capacity: 1/s, demand: {backlog: a, predict: {from: b, lag: 5m..60m}}}}",
+            "3:51", "'predict' foretells 'arrival'"
+        ),
+        (
+            "roles: {web: {names: {web: A}, drain: {wait: cores-acked}}}", "3:32",
+            "'wait: cores-acked' is for smtp-out"
+        ),
+        (
+            "roles: {smtp-out: {drain: {wait: acked}}}", "3:34",
+            "'acked' is no way to wait; use ttl or cores-acked"
+        ),
+        (
+            "roles: {web: {min: 1}}\nsignals: {a: {command: [/x], age: time()}}", "4:30",
+            "'age' is for 'prometheus'"
+        ),
+        (
+            "roles: {web: {capacity: 1/s, demand: {arrival: a}, measured_within: 50%}}", "3:52",
+            "'measured_within' needs 'capacity' and 'demand: {backlog"
+        ),
+        ("roles: {web: {min: 1}}\nguards: {black_hole_aftr: 5m}", "4:10", "'black_hole_after'?"),
         ("roles: {web: {min:1}}", "3:15", "unknown key 'min:1' in role 'web'; write a blank after"),
         ("roles: {web: {capacity: 1e3/s}}", "3:25", "'1e3/s' is no rate"),
         ("roles: {web: {warm: 0x10s}}", "3:21", "'0x10s' is no duration"),

@@ -13,7 +13,10 @@ import Testing
         roles:
           web:
             names: {web: A}
-            demand: {arrival: a, latency: {signal: b, limit: 1s}}
+            demand:
+              arrival: a
+              latency: {signal: b, limit: 1s}
+              predict: {from: c, lag: 5m..60m}
             check: {tcp: 25}
         members: [{id: s01}]
         signals: {a: {command: [/bin/true]}}

@@ -113,7 +113,8 @@ import Testing
                     body = '{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"%s"]}]}}'
                     self.send_response(200)
                     self.end_headers()
-                    self.wfile.write((body % ("3" if query == "a + 1" else "x")).encode())
+                    values = {"a + 1": "3", "time() - timestamp(a + 1)": "0"}
+                    self.wfile.write((body % values.get(query, "x")).encode())
             http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
             """
         let server = try Daemon(

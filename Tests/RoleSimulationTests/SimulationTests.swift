@@ -69,6 +69,35 @@ import Testing
         for minute in outcome.minutes { #expect(minute.members.values.reduce(0, +) <= 12) }
     }
 
+    /// Examples/policies/slow-caches.yml: a move takes more than four minutes, so that a role that waits for bounces is late.
+    @Test(arguments: [UInt64(1), 2, 3])
+    func whatWasSentTellsWhatComesBack(_ seed: UInt64) {
+        func worst(_ predict: PredictRule?) -> Double {
+            var policy = SeedFarm.policy
+            for index in policy.roles.indices {
+                policy.roles[index].ttl = 120
+                guard policy.roles[index].role == SeedFarm.in else { continue }
+                policy.roles[index].utilisation = 0.9
+                policy.roles[index].demand.predict = predict
+            }
+            let mailing = scenario {
+                $0.recipients = 300_000
+                $0.bounceLag = .bounces
+                $0.noise = 0.2
+                $0.seed = seed
+            }
+            let outcome = simulate(mailing, .policy(policy), name: "")
+            #expect(outcome.completion != nil)
+            return outcome.worstBounceBacklog
+        }
+        let without = worst(nil)
+        let with = worst(
+            PredictRule(
+                from: "outbound.sent", earliest: .seconds(120), latest: .seconds(3900), share: 0.06)
+        )
+        #expect(without > 50 && with < without / 4, "\(with) with, \(without) without")
+    }
+
     @Test func lostMachinesCostTime() {
         let calm = simulate(scenario(), .policy(SeedFarm.policy), name: "")
         let broken = simulate(

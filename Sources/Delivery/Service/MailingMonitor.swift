@@ -13,6 +13,8 @@ public actor MailingMonitor {
 
     private let ledger: SQLiteLedger
     private var samples: [UInt32: [Sample]] = [:]
+    /// Rows that were settled between two looks.
+    private var sent: [(at: ContinuousClock.Instant, rows: Int)] = []
     private var feedback: [(at: ContinuousClock.Instant, bounces: Int, unsubscribes: Int)] = []
     private var latencies: [String: (at: ContinuousClock.Instant, seconds: Double)] = [:]
 
@@ -20,8 +22,8 @@ public actor MailingMonitor {
 
     /// Looks at the ledger.
     /// - Returns: the demand signals of what is to be sent and of what comes back: `outbound.backlog` (rows
-    ///   that may be sent now), `outbound.deadline` (seconds left, when a mailing has one), `bounces.arrival`
-    ///   and `unsubscribes.arrival` (per second), `unsubscribes.p95` (seconds, while there are requests).
+    ///   that may be sent now), `outbound.deadline` (seconds left, when a mailing has one), `outbound.sent` (rows
+    ///   per second that were settled), `bounces.arrival` and `unsubscribes.arrival` (per second), `unsubscribes.p95` (seconds, while there are requests).
     public func look() async throws -> [String: Double] {
         let now = ContinuousClock.now
         let unixTime = Int64(Date().timeIntervalSince1970)
@@ -37,10 +39,12 @@ public actor MailingMonitor {
             backlog += max(0, mailing.counts.open - later)
             if mailing.deadline != 0 { deadline = min(deadline ?? .max, mailing.deadline) }
         }
+        sent = sent.filter { now - $0.at <= Self.window }
         feedback.removeAll { now - $0.at > Self.window }
         let seconds = Double(Self.window.components.seconds)
         var signals = [
             "outbound.backlog": Double(backlog),
+            "outbound.sent": Double(sent.reduce(0) { $0 + $1.rows }) / seconds,
             "bounces.arrival": Double(feedback.reduce(0) { $0 + $1.bounces }) / seconds,
             "unsubscribes.arrival": Double(feedback.reduce(0) { $0 + $1.unsubscribes }) / seconds,
         ]
@@ -66,6 +70,9 @@ public actor MailingMonitor {
 
     private func note(_ mailing: MailingRecord, _ now: ContinuousClock.Instant) {
         var history = samples[mailing.id] ?? []
+        if let last = history.last {
+            sent.append((now, max(mailing.total - mailing.counts.open - last.done, 0)))
+        }
         history.append(Sample(at: now, done: mailing.total - mailing.counts.open))
         // One sample older than the window is kept, so that the rate spans all of it.
         while history.count > 2, now - history[1].at >= Self.window { history.removeFirst() }

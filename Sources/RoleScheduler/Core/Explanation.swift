@@ -34,11 +34,16 @@ public struct RawDemand: Hashable, Sendable {
     public struct Formula: Hashable, Sendable {
         /// Work per second.
         public var arrival: Double
+        /// Work per second that will soon arrive by what was sent; takes the place of `arrival`. nil when it is less.
+        public var predicted: Double?
         public var backlog: Double
         /// In which the backlog is to be gone.
         public var seconds: Double
         /// Work per second of one machine.
         public var capacity: Double
+        /// What one machine was seen to do; nil when the policy does not let it count. `capacity` is as near to it as the
+        /// policy lets it be.
+        public var measured: Double?
         public var utilisation: Double
     }
 }
@@ -47,6 +52,8 @@ public struct RawDemand: Hashable, Sendable {
 public enum Bound: Hashable, Sendable {
     /// The formula, rounded up.
     case demand
+    /// The same, of arrivals that were not seen yet but follow from what was sent.
+    case prediction
     case minimum
     case maximum
     /// Demand is so near to what the role has that it counts as that.

@@ -11,8 +11,12 @@ public struct FarmState: Hashable, Sendable, Codable {
     /// What demand alone asked for, newest last; as long as the down window, and thinned: some hundred entries,
     /// however often plans are made.
     public var wanted: [Role: [Wanted]] = [:]
+    /// What one member of each role was seen to do per second while there was backlog.
+    public var measured: [Role: Measured] = [:]
     /// Roles that had backlog when their signal was last seen.
     public var soaking: Set<Role> = []
+    /// What each role with a prediction has learnt.
+    public var forecasts: [Role: Forecast] = [:]
     /// Phases with conditions that are on.
     public var latched: Set<String> = []
     /// Since when that has held which would turn a phase on or off.
@@ -37,6 +41,23 @@ public struct FarmState: Hashable, Sendable, Codable {
 
     /// Ids in the order in which everything walks them.
     public var ids: [SmurfID] { smurfs.keys.sorted() }
+
+    /// A rate that follows what is measured slowly.
+    public struct Measured: Hashable, Sendable, Codable {
+        public var rate: Double
+        public var at: Moment
+
+        public init(rate: Double, at: Moment) {
+            self.rate = rate
+            self.at = at
+        }
+
+        /// The same after `rate` was seen: two minutes of it are two thirds of the way.
+        func following(_ seen: Double, at now: Moment) -> Measured {
+            let part = Swift.min(Swift.max(now.since(at).inSeconds / 120, 0), 1)
+            return Measured(rate: rate + (seen - rate) * part, at: now)
+        }
+    }
 
     /// One measurement of demand, or the last of several with the most of them.
     public struct Wanted: Hashable, Sendable, Codable {

@@ -5,6 +5,8 @@ import Farm
 extension Planner {
     /// Falls from serving or warming, within any time, after which a machine needs an operator.
     static let fallsUntilQuarantine = 5
+    /// Time in service without a fall after which earlier ones are forgotten.
+    static let fallsForgotten = Duration.seconds(3600)
 
     mutating func live() {
         for place in machines.indices {
@@ -64,6 +66,8 @@ extension Planner {
                 change(place, to: .draining(role), .roleGone)
             } else if isDead(record) {
                 fall(place, to: .draining(role), machines[place].isUp ? .unready : .dead)
+            } else if record.falls > 0, age >= Planner.fallsForgotten {
+                update(place) { $0.falls = 0 }
             }
         case .draining(let role): drain(place, role, age)
         case .idle:
@@ -97,11 +101,12 @@ extension Planner {
     /// Out of DNS first, then what the TTL may still bring, then the open connections or the deadline.
     private mutating func drain(_ place: Int, _ role: Role, _ age: Duration) {
         let rule = policy[role]
-        guard age >= (rule?.drainTime ?? .zero) else { return }
+        let wait = rule.map { drainTime(record(place), $0) } ?? .zero
+        guard age >= wait else { return }
         let connections = machines[place].isUp ? machines[place].report?.connections ?? 0 : 0
         if connections == 0 {
             change(place, to: .idle, .drained)
-        } else if age >= max(rule?.drain.deadline ?? .zero, rule?.drainTime ?? .zero) {
+        } else if age >= max(rule?.drain.deadline ?? .zero, wait) {
             change(place, to: .idle, .drainDeadline(connections: connections))
         }
     }

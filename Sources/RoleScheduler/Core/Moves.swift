@@ -112,6 +112,10 @@ extension Planner {
     private mutating func begin(
         _ place: Int, _ new: SmurfRecord.State, _ cause: Cause, _ budget: inout Int
     ) {
+        // Down, and given up before it counted as dead: a fall all the same.
+        if case .serving = machines[place].record.state, !isFit(place) {
+            update(place) { $0.falls += 1 }
+        }
         change(place, to: new, cause)
         state.lastMove = now
         budget -= 1
@@ -197,10 +201,14 @@ extension Planner {
             }
             return true
         }
-        // Those on their way out of another role will be idle soon: do not empty a second one.
+        // Those on their way out of another role will be idle soon, and who became idle in this plan is taken in the
+        // next: do not empty a second one, which would use up the movement for the length of a drain.
         let coming = machines.indices.contains { place in
-            guard case .draining = machines[place].record.state else { return false }
-            return isUsable(place) && mayHold(place, needy)
+            switch machines[place].record.state {
+            case .draining: isUsable(place) && mayHold(place, needy)
+            case .idle: machines[place].hasMoved && isUsable(place) && mayHold(place, needy)
+            default: false
+            }
         }
         guard !coming else {
             blocked[needy] = .drain

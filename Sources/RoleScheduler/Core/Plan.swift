@@ -8,11 +8,12 @@ public import Farm
 ///   - health: the last report of each machine; machines without an agent need none.
 ///   - now: read once by the caller; never earlier than at the last plan.
 ///   - timeOfDay: for phases by the clock; nil = no such phase holds.
+///   - cores: what each delivery core said last, by its name.
 /// - Returns: the new state, what changed and why.
 /// - Complexity: O(n log n) in the number of machines, and O(n) per move made.
 public func plan(
     policy: Policy, state: FarmState, demand: Demand, health: [SmurfID: Health], now: Moment,
-    timeOfDay: TimeOfDay? = nil
+    timeOfDay: TimeOfDay? = nil, cores: [String: CoreSight] = [:]
 ) -> Plan {
     var state = state
     let phase = PhaseWatch(policy: policy, demand: demand, now: now, timeOfDay: timeOfDay)
@@ -20,6 +21,7 @@ public func plan(
     let policy = policy.during(phase)
     var planner = Planner(policy: policy, state: state, health: health, now: now)
     planner.phase = phase
+    planner.cores = cores
     planner.live()
     planner.settle()
     let outcomes = RoleDemand(policy: policy, demand: demand, now: now)
@@ -70,6 +72,7 @@ struct Planner: Sendable {
     var notes: [String] = []
     /// Whose changes `policy` has in it.
     var phase: Phase?
+    var cores: [String: CoreSight] = [:]
     var targets: [Role: Int] = [:]
     /// What keeps single roles from their targets, and what keeps all of them.
     var blocked: [Role: Delay] = [:]
@@ -232,10 +235,11 @@ public struct PlanView: Sendable {
     /// - Parameter targets: of the last plan, where `whyNot` is asked.
     public init(
         policy: Policy, state: FarmState, health: [SmurfID: Health], now: Moment,
-        targets: [Role: Int] = [:]
+        targets: [Role: Int] = [:], cores: [String: CoreSight] = [:]
     ) {
         var planner = Planner(policy: policy, state: state, health: health, now: now)
         planner.targets = targets
+        planner.cores = cores
         self.planner = planner
     }
 
@@ -251,6 +255,14 @@ public struct PlanView: Sendable {
     public func whyNot(_ id: SmurfID, _ role: Role) -> WhyNot? {
         guard let place = planner.place(of: id) else { return .joining }
         return planner.whyNot(place, role)
+    }
+
+    /// Falls after which a machine is quarantined.
+    public static var fallsUntilQuarantine: Int { Planner.fallsUntilQuarantine }
+
+    /// What `id`, which drains, waits for; nil when for nothing.
+    public func drainWait(_ id: SmurfID) -> String? {
+        planner.place(of: id).flatMap(planner.drainWait)
     }
 
     /// Why `id`, which has `role`, may not leave it; nil when it may.

@@ -113,6 +113,8 @@ public struct Guards: Hashable, Sendable {
     public var signalStale: Duration
     /// A silent machine is down after a third of this, and loses its role after all of it.
     public var deadAfter: Duration
+    /// A member that has done nothing for so long while most of its peers worked is a black hole; zero: nobody is.
+    public var blackHoleAfter = Duration.seconds(300)
 
     public init(
         freezeWhenLost: Double = 0.5, freezeWindow: Duration = .seconds(300),

@@ -30,8 +30,10 @@ struct RoleDemand {
 
     private func stabilise(_ rule: RolePolicy, _ state: inout FarmState) -> Outcome {
         let role = rule.role
+        let rule = measured(rule, &state)
         let setpoint = state.setpoints[role] ?? rule.min
-        let raw = rawDemand(rule)
+        let raw = rawDemand(
+            rule, predicted: predicted(rule, &state), measured: state.measured[role]?.rate)
         var (wanted, bound) = bounded(raw, setpoint, rule)
         func raise(_ count: Int, _ why: Bound) {
             guard rule.clamp(count) > wanted else { return }
@@ -68,7 +70,46 @@ struct RoleDemand {
         let count = rule.clamp(free)
         guard rule.isSized else { return (count, .minimum) }
         if count != free { return (count, count < free ? .maximum : .minimum) }
-        return (count, free == whole(raw.members) ? .demand : .tolerance)
+        if free != whole(raw.members) { return (count, .tolerance) }
+        return (count, raw.formula?.predicted == nil ? .demand : .prediction)
+    }
+
+    /// The role with the capacity that its members show, as far as the policy lets it count. A rate tells what they can do
+    /// only while work waits for them.
+    private func measured(_ rule: RolePolicy, _ state: inout FarmState) -> RolePolicy {
+        guard rule.measuredWithin > 0, let usual = rule.capacity,
+            let backlog = rule.demand.backlog
+        else {
+            state.measured[rule.role] = nil
+            return rule
+        }
+        let start = FarmState.Measured(rate: usual, at: now)
+        var measured = state.measured[rule.role] ?? start
+        if let rate = fresh(rule.rateSignal), rate > 0, fresh(backlog) ?? 0 > 0 {
+            measured = measured.following(rate, at: now)
+        } else {
+            measured.at = now
+        }
+        state.measured[rule.role] = measured
+        var rule = rule
+        let least = usual * (1 - rule.measuredWithin)
+        rule.capacity = Swift.max(
+            Swift.min(measured.rate, usual * (1 + rule.measuredWithin)), least, usual / 100)
+        return rule
+    }
+
+    /// Arrivals per second to be ready for by what was sent; nil when the role has no prediction.
+    private func predicted(_ rule: RolePolicy, _ state: inout FarmState) -> Double? {
+        guard let predict = rule.demand.predict else {
+            state.forecasts[rule.role] = nil
+            return nil
+        }
+        var forecast = state.forecasts[rule.role] ?? Forecast()
+        forecast.step(
+            predict, sent: fresh(predict.from), arrival: rule.demand.arrival.flatMap(fresh),
+            at: now)
+        state.forecasts[rule.role] = forecast
+        return forecast.arrival(predict, at: now)
     }
 
     /// What the windows still wait for.
@@ -173,7 +214,9 @@ struct RoleDemand {
     }
 
     /// (arrival + backlog / time) / (capacity × utilisation), of the signals that are known.
-    private func rawDemand(_ rule: RolePolicy) -> RawDemand {
+    private func rawDemand(
+        _ rule: RolePolicy, predicted: Double?, measured: Double?
+    ) -> RawDemand {
         let missing = rule.demand.sizing.filter { fresh($0) == nil }
         guard rule.isSized, let capacity = rule.capacity else {
             return RawDemand(formula: nil, missing: missing, members: Double(rule.min))
@@ -183,10 +226,12 @@ struct RoleDemand {
         }
         var time = rule.demand.eta.inSeconds
         if let left = rule.demand.deadline.flatMap(fresh) { time = Swift.max(left, 60) }
-        let formula = RawDemand.Formula(
+        var formula = RawDemand.Formula(
             arrival: rule.demand.arrival.flatMap(fresh) ?? 0,
             backlog: rule.demand.backlog.flatMap(fresh) ?? 0, seconds: Swift.max(time, 1),
             capacity: capacity, utilisation: rule.utilisation)
+        formula.measured = measured
+        formula.predicted = predicted.flatMap { $0 > formula.arrival ? $0 : nil }
         return RawDemand(formula: formula, missing: missing, members: formula.members)
     }
 
@@ -213,6 +258,6 @@ struct RoleDemand {
 extension RawDemand.Formula {
     /// Machines, not rounded, not negative.
     public var members: Double {
-        Swift.max((arrival + backlog / seconds) / (capacity * utilisation), 0)
+        Swift.max(((predicted ?? arrival) + backlog / seconds) / (capacity * utilisation), 0)
     }
 }

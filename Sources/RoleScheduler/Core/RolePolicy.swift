@@ -18,6 +18,9 @@ public struct RolePolicy: Hashable, Sendable {
     public var soak: Int
     /// Work units per second that one member does; nil when demand does not size the role.
     public var capacity: Double?
+    /// How far from `capacity`, as a share of it, the one that members show while there is backlog may be to be planned
+    /// with; 0: it is not planned with.
+    public var measuredWithin = 0.0
     /// Share of the capacity to plan with, above 0, at most 1.
     public var utilisation: Double
     public var demand: DemandRule
@@ -69,6 +72,9 @@ public struct RolePolicy: Hashable, Sendable {
     public var drainTime: Duration {
         .seconds(Double(ttl) * drain.ttlFactor) + drain.grace
     }
+
+    /// Signal: work per second of one member, as it is measured while there is backlog.
+    public var rateSignal: String { "\(role).rate" }
 
     /// Whether demand says how many members it wants; otherwise it wants its floor.
     public var isSized: Bool { (capacity ?? 0) > 0 && !demand.sizing.isEmpty }
@@ -142,6 +148,8 @@ public struct DemandRule: Hashable, Sendable {
     public var deadline: String?
     /// Signal with a 95th percentile latency in seconds, and its limit.
     public var latency: Latency?
+    /// What else will arrive, by what was sent.
+    public var predict: PredictRule?
 
     public struct Latency: Hashable, Sendable {
         public var signal: String
@@ -165,7 +173,10 @@ public struct DemandRule: Hashable, Sendable {
     }
 
     /// Signals that must be fresh for the setpoint to move.
-    public var sizing: [String] { [arrival, backlog].compactMap { $0 } }
+    public var sizing: [String] { [arrival, backlog, predict?.from].compactMap { $0 } }
+
+    /// Every signal that it speaks of.
+    public var named: [String] { sizing + [deadline, latency?.signal].compactMap { $0 } }
 }
 
 /// How a member leaves its role.
@@ -176,6 +187,9 @@ public struct DrainRule: Hashable, Sendable {
     public var grace: Duration
     /// Open connections are waited for at most this long, counted from the start of the drain.
     public var deadline: Duration
+    /// Instead of the TTL, the word of every delivery core that it has finished with the machine is waited for: for
+    /// names that nobody else asks for. The deadline ends that too.
+    public var waitsForCores = false
 
     public init(
         ttlFactor: Double = 2, grace: Duration = .seconds(15), deadline: Duration = .seconds(300)

@@ -2,8 +2,9 @@
 /// signal like any other: it ages, and an old one is missing, never zero.
 public struct SignalSource: Hashable, Sendable {
     public enum Kind: Hashable, Sendable {
-        /// The query API of a Prometheus server: "http://127.0.0.1:9090" and an expression with one value.
-        case prometheus(server: String, query: String)
+        /// The query API of a Prometheus server: "http://127.0.0.1:9090", an expression with one value, and one for its
+        /// age in seconds; nil: the sample's own when the first is the name of one.
+        case prometheus(server: String, query: String, age: String? = nil)
         /// A program with its arguments, without a shell. The last line it prints is the number, and optionally
         /// its age.
         case command([String])

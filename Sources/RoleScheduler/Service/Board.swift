@@ -34,6 +34,8 @@ public struct Board: Hashable, Sendable {
         public var rate: Double
         /// What operators ordered and what still holds.
         public var words: [OperatorWord]
+        /// What it waits for, or why it is not fit although it is heard; empty when there is nothing to say.
+        public var trouble: String
     }
 
     public struct SignalLine: Hashable, Sendable {

@@ -24,6 +24,7 @@ extension Bound {
     public var reason: Reason {
         switch self {
         case .demand: Reason("demand", "demand")
+        case .prediction: Reason("prediction", "what was sent will come back soon")
         case .minimum: Reason("minimum", "minimum")
         case .maximum: Reason("maximum", "maximum")
         case .tolerance: Reason("tolerance", "demand is within tolerance")
@@ -116,8 +117,10 @@ extension RawDemand {
         guard let formula else {
             return missing.isEmpty ? "floor \(rounded(members))" : "signal missing: \(lack)"
         }
-        return "(\(rounded(formula.arrival))/s + \(rounded(formula.backlog))/"
-            + "\(rounded(formula.seconds))s) / (\(rounded(formula.capacity))/s × "
+        let measured = formula.measured.map { " as measured (\(rounded($0))/s)" } ?? ""
+        let predicted = formula.predicted.map { "\(rounded($0))/s soon, now " } ?? ""
+        return "(\(predicted)\(rounded(formula.arrival))/s + \(rounded(formula.backlog))/"
+            + "\(rounded(formula.seconds))s) / (\(rounded(formula.capacity))/s\(measured) × "
             + "\(rounded(formula.utilisation))) = \(rounded(members))"
             + (missing.isEmpty ? "" : ", without \(lack)")
     }

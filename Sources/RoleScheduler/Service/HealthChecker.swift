@@ -136,3 +136,15 @@ struct HealthChecker: Sendable {
         if case .bad(let text) = step { text } else { nil }
     }
 }
+
+extension RoleSchedulerService {
+    /// Members that fail their checks, for the board.
+    var failedChecks: [String] {
+        checks.keys.sorted().compactMap { id in
+            guard let found = checks[id], found.state.isGood == false,
+                let rule = policy[found.role]?.check, state.smurfs[id]?.assigned == found.role
+            else { return nil }
+            return "\(id) fails its check \(rule.name): \(found.state.trouble)"
+        }
+    }
+}

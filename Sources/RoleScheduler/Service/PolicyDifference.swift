@@ -43,6 +43,7 @@ extension Policy {
             "guards.panic_below": percent(guards.panicBelow),
             "guards.signal_stale": seconds(guards.signalStale),
             "guards.dead_after": seconds(guards.deadAfter),
+            "guards.black_hole_after": seconds(guards.blackHoleAfter),
             "on_signal_loss.mode": onSignalLoss.mode.rawValue,
             "on_signal_loss.after": seconds(onSignalLoss.after),
         ]
@@ -55,8 +56,9 @@ extension Policy {
             facts["\(key).timeout"] = seconds(source.timeout)
             switch source.kind {
             case .command(let words): facts["\(key).command"] = words.joined(separator: " ")
-            case .prometheus(let server, let query):
+            case .prometheus(let server, let query, let age):
                 facts["\(key).prometheus"] = server
+                facts["\(key).age"] = age
                 facts["\(key).query"] = query
             }
         }
@@ -78,11 +80,14 @@ extension RolePolicy {
             key: "", "\(key).service": service.rawValue, "\(key).priority": "\(priority)",
             "\(key).min": "\(min)", "\(key).max": max.map { "\($0)" } ?? "none",
             "\(key).soak": "\(soak)", "\(key).capacity": capacity.map { "\($0)/s" } ?? "none",
+            "\(key).measured_within": percent(measuredWithin),
             "\(key).utilisation": percent(utilisation), "\(key).ttl": "\(ttl)s",
             "\(key).sends": "\(sends)", "\(key).empty": empty.rawValue,
             "\(key).drain.ttl_factor": "\(drain.ttlFactor)",
             "\(key).drain.grace": seconds(drain.grace),
-            "\(key).drain.deadline": seconds(drain.deadline), "\(key).warm": seconds(warm),
+            "\(key).drain.deadline": seconds(drain.deadline),
+            "\(key).drain.wait": drain.waitsForCores ? "cores-acked" : "ttl",
+            "\(key).warm": seconds(warm),
             "\(key).answer": "\(answer)", "\(key).slow_start": seconds(slowStart),
             "\(key).canary": seconds(canary), "\(key).demand.eta": seconds(demand.eta),
         ]
@@ -90,6 +95,9 @@ extension RolePolicy {
         facts["\(key).demand.arrival"] = demand.arrival
         facts["\(key).demand.backlog"] = demand.backlog
         facts["\(key).demand.deadline"] = demand.deadline
+        facts["\(key).demand.predict"] = demand.predict.map {
+            "\($0.from) after \(seconds($0.earliest))..\(seconds($0.latest)), share \(percent($0.share))"
+        }
         facts["\(key).demand.latency"] = demand.latency.map {
             "\($0.signal) at most \(seconds($0.limit))"
         }

@@ -171,12 +171,14 @@ private struct PolicyLoader {
     private func guards(_ map: PolicyMapping) -> Guards {
         let usual = Guards()
         defer { map.finish() }
-        return Guards(
+        var guards = Guards(
             freezeWhenLost: map.share("freeze_when_lost", default: usual.freezeWhenLost),
             freezeWindow: map.duration("freeze_window", default: usual.freezeWindow),
             panicBelow: map.share("panic_below", default: usual.panicBelow),
             signalStale: map.duration("signal_stale", default: usual.signalStale),
             deadAfter: map.duration("dead_after", default: usual.deadAfter))
+        guards.blackHoleAfter = map.duration("black_hole_after", default: usual.blackHoleAfter)
+        return guards
     }
 
     private func signalLoss(_ map: PolicyMapping, _ roles: Set<Role>) -> SignalLoss {

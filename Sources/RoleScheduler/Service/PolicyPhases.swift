@@ -217,10 +217,7 @@ struct PhaseReader {
 extension PolicyLint {
     /// Signals that neither the product measures nor a role is sized by are most likely misspelt.
     func checkSignals(_ policy: Policy) {
-        let used = policy.roles.flatMap { rule in
-            rule.demand.sizing
-                + [rule.demand.deadline, rule.demand.latency?.signal].compactMap { $0 }
-        }
+        let used = policy.roles.flatMap(\.demand.named)
         let known = Demand.measured.union(used).union(policy.signals.map(\.signal))
         let phases = root.sequence("phases")
         for (phase, node) in zip(policy.phases, phases) {

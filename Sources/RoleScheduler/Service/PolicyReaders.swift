@@ -60,9 +60,32 @@ struct RoleReader {
             drain: RoleReader.drain(map.mapping("drain"), defaults.drain),
             warm: map.duration("warm", default: defaults.warm), check: check(),
             answer: map.integer("answer", 0...1000, default: 0))
+        rule.measuredWithin = measuredWithin(rule)
+        checkWait(&rule)
         rule.slowStart = map.duration("slow_start", default: .zero)
         rule.canary = map.duration("canary", default: .zero)
         return rule
+    }
+
+    private func measuredWithin(_ rule: RolePolicy) -> Double {
+        let share = map.share("measured_within", default: 0)
+        guard share > 0, rule.capacity == nil || rule.demand.backlog == nil else { return share }
+        map.problems.error(
+            map.mark(of: "measured_within"),
+            "'measured_within' needs 'capacity' and 'demand: {backlog: …}': what members can do is "
+                + "seen only while work waits")
+        return 0
+    }
+
+    /// What `defaults` say of it is for smtp-out only; a role that says it itself is told.
+    private func checkWait(_ rule: inout RolePolicy) {
+        guard rule.drain.waitsForCores, rule.service != .smtpOut else { return }
+        rule.drain.waitsForCores = false
+        guard map.node("drain")?.mapping?["wait"] != nil else { return }
+        map.problems.error(
+            map.mark(of: "drain"),
+            "'wait: cores-acked' is for smtp-out: others than our own cores ask for the names of "
+                + "'\(rule.role)', and go by its TTL")
     }
 
     /// `check: {smtp: 25, every: 5s, timeout: 3s, rise: 2, fall: 3}`
@@ -130,9 +153,13 @@ struct RoleReader {
         let factor = map.value("ttl_factor", "factor from 1 to 100", default: usual.ttlFactor) {
             PolicyMapping.number($0).flatMap { (1...100).contains($0) ? $0 : nil }
         }
-        return DrainRule(
+        var rule = DrainRule(
             ttlFactor: factor, grace: map.duration("grace", default: usual.grace),
             deadline: map.duration("deadline", default: usual.deadline))
+        rule.waitsForCores = map.value(
+            "wait", "way to wait; use ttl or cores-acked", default: usual.waitsForCores
+        ) { ["ttl": false, "cores-acked": true][$0] }
+        return rule
     }
 
     /// `names: {smtp-in: A, bounce: MX 10}`
@@ -190,7 +217,44 @@ struct RoleReader {
                 limit: latency.duration("limit", default: .seconds(1)))
         }
         latency.finish()
+        rule.predict = predict(demand)
         return rule
+    }
+
+    /// `predict: {from: outbound.sent, lag: 5m..60m, share: 6%}`
+    private func predict(_ demand: PolicyMapping) -> PredictRule? {
+        guard demand.node("predict") != nil else { return nil }
+        let map = demand.mapping("predict", "'predict' of \(map.title)")
+        defer { map.finish() }
+        if demand.node("arrival") == nil {
+            map.problems.error(
+                demand.mark(of: "predict"),
+                "'predict' foretells 'arrival': name the signal that counts what comes back")
+        }
+        let from = map.text("from")
+        if from == nil {
+            map.problems.error(
+                map.mark, "'from' is missing: name a signal of what is sent, such as outbound.sent")
+        }
+        if map.node("lag") == nil {
+            map.problems.error(
+                map.mark, "'lag' is missing: write the shortest and longest, as in 5m..60m")
+        }
+        let lag = map.value(
+            "lag", "lag; write the shortest and longest, as in 5m..60m", default: nil,
+            RoleReader.lag)
+        let share = map.share("share", default: 0)
+        guard let from, let lag else { return nil }
+        return PredictRule(from: from, earliest: lag.0, latest: lag.1, share: share)
+    }
+
+    private static func lag(_ text: String) -> (Duration, Duration)? {
+        guard let dots = text.firstRange(of: ".."),
+            let earliest = PolicyMapping.duration(String(text[..<dots.lowerBound])),
+            let latest = PolicyMapping.duration(String(text[dots.upperBound...])),
+            earliest < latest
+        else { return nil }
+        return (earliest, latest)
     }
 }
 
@@ -299,7 +363,8 @@ struct PolicyLint {
                 "the floors add up to \(floors), but \(policy.members.count) members are listed; "
                     + "priority decides")
         }
-        for rule in policy.roles where rule.drainTime > .seconds(300) {
+        for rule in policy.roles
+        where rule.drainTime > .seconds(300) && !rule.drain.waitsForCores {
             let minutes = Int(
                 rule.drainTime.inSeconds * 4 / 60 / Double(policy.movement.maxInflight))
             problems.warning(

@@ -32,11 +32,16 @@ struct SignalsReader {
         PrometheusQuery(server: text, query: "x") == nil ? nil : text
     }
 
+    private static let queryHint =
+        "'query' is missing: write an expression with one value, such as "
+        + "\"sum(postfix_queue_length)\""
+
     private func kind(_ map: PolicyMapping, _ name: String) -> SignalSource.Kind? {
         let server = map.value(
             "prometheus", "address of a Prometheus server; use http://127.0.0.1:9090",
             default: nil, SignalsReader.server)
         let query = map.text("query")
+        let age = map.text("age")
         let words = map.sequence("command").map { node -> String? in
             if node.scalar == nil { problems.error(node.mark, "'command' is a list of words") }
             return node.scalar?.string
@@ -44,14 +49,17 @@ struct SignalsReader {
         switch (map.node("prometheus") != nil, map.node("command") != nil) {
         case (true, false):
             if query?.isEmpty ?? true {
-                problems.error(
-                    map.mark(of: "prometheus"),
-                    "'query' is missing: write an expression with one value, "
-                        + "such as \"sum(postfix_queue_length)\"")
+                problems.error(map.mark(of: "prometheus"), SignalsReader.queryHint)
             }
             guard let server, let query else { return nil }
-            return .prometheus(server: server, query: query)
+            return .prometheus(server: server, query: query, age: age)
         case (false, true):
+            if age != nil {
+                problems.error(
+                    map.mark(of: "age"),
+                    "'age' is for 'prometheus'; a program prints the age behind the number: 12.5 30s"
+                )
+            }
             let command = words.compactMap { $0 }
             guard let program = command.first, program.hasPrefix("/") else {
                 problems.error(
@@ -61,10 +69,10 @@ struct SignalsReader {
             }
             return .command(command)
         default:
+            let shown = PolicyProblems.printable(name)
             problems.error(
                 map.mark,
-                "signal '\(PolicyProblems.printable(name))' is read by one of "
-                    + "'prometheus' (with 'query') and 'command'")
+                "signal '\(shown)' is read by one of 'prometheus' (with 'query') and 'command'")
             return nil
         }
     }

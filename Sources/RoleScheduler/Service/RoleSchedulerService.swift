@@ -13,15 +13,24 @@ public actor RoleSchedulerService {
     private let start = ContinuousClock.now
     var state = FarmState()
     var health: [SmurfID: Health] = [:]
-    private(set) var demand = Demand()
+    var demand = Demand()
     /// What the name server answers by.
     var published: FarmView?
     /// What the store has, or is about to have.
     var current: FarmView?
     var lastPlan: Plan?
     var notes: [String] = []
-    private var meters: [SmurfID: WorkMeter] = [:]
-    private var checks: [SmurfID: CheckedMember] = [:]
+    var meters: [SmurfID: WorkMeter] = [:]
+    var checks: [SmurfID: CheckedMember] = [:]
+    var holeWatch = BlackHoleWatch()
+    var lastLookForHoles: Moment?
+    /// Members that are answered and do nothing, with the role.
+    var holes: [SmurfID: Role] = [:]
+    /// What each delivery core said last.
+    var cores: [String: CoreSight] = [:]
+    /// When what is answered now was last found to be right.
+    public private(set) var answeredAsOf: Moment?
+    private var plannedAt: Moment?
     /// Why signals that the policy names a source for have no number.
     var signalTroubles: [String: String] = [:]
     /// Machines that are new or elsewhere, not yet in the state.
@@ -32,6 +41,7 @@ public actor RoleSchedulerService {
     var writing = RecordWriting()
     /// The serial that the name server answers with; nil while it does not answer.
     var served: @Sendable () -> UInt32? = { nil }
+    let trace: TraceWriter
     private let turns = Turns()
     /// Rung when there may be something to plan or to publish.
     private let orders: AsyncStream<Void>
@@ -43,6 +53,7 @@ public actor RoleSchedulerService {
     public init(policy: Policy, dataDirectory: String, logger: Logger) throws {
         self.policy = policy
         self.logger = logger
+        trace = TraceWriter(directory: dataDirectory)
         let store = try SQLiteFarmStore(directory: dataDirectory)
         self.store = store
         (orders, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -67,6 +78,7 @@ public actor RoleSchedulerService {
     ) throws {
         self.policy = policy
         self.logger = logger
+        trace = TraceWriter(directory: directory)
         self.store = store
         if FileManager.default.fileExists(atPath: directory + "/farm.sqlite") {
             inherited = try SQLiteFarmStore(directory: directory).newest
@@ -126,6 +138,7 @@ public actor RoleSchedulerService {
             load: load.isFinite ? load : 0, work: work)
         if before?.ready != ready || before?.role != role { bell.yield() }
         meters[id, default: WorkMeter()].note(work, at: now)
+        watchForHoles(id, work, now)
     }
 
     /// Notes a number of demand; absurd ones are dropped.
@@ -195,16 +208,10 @@ public actor RoleSchedulerService {
                     heard: now, ready: isGood, role: found.role, connections: 0, load: 0, work: 0)
             }
         }
-        return health
-    }
-
-    private var failedChecks: [String] {
-        checks.keys.sorted().compactMap { id in
-            guard let found = checks[id], found.state.isGood == false,
-                let rule = policy[found.role]?.check, state.smurfs[id]?.assigned == found.role
-            else { return nil }
-            return "\(id) fails its check \(rule.name): \(found.state.trouble)"
+        for (id, role) in holes where state.smurfs[id]?.state == .serving(role) {
+            health[id]?.ready = false
         }
+        return health
     }
 
     // MARK: The loop
@@ -217,6 +224,7 @@ public actor RoleSchedulerService {
     /// Tells that `membership`, as `tick` returned it, is answered now.
     public func didPublish(_ membership: Membership) {
         published = FarmView(membership: membership, serial: current?.serial)
+        answeredAsOf = plannedAt
     }
 
     /// The same, with the serial that goes with it.
@@ -230,11 +238,13 @@ public actor RoleSchedulerService {
 
     private func planNext() async throws -> FarmView? {
         let now = moment()
+        noteRates(now)
+        suspectHoles(now)
         let health = checkedHealth(now)
         let plan = plan(
             policy: policy, state: state, demand: demand, health: health, now: now,
-            timeOfDay: .local(Date()))
-        var alarms = plan.notes + failedChecks + signalNotes
+            timeOfDay: .local(Date()), cores: cores)
+        var alarms = plan.notes + holeNotes + failedChecks + signalNotes
         let view = numbered(
             membership(
                 of: plan.state, policy: policy, health: health, now: now,
@@ -256,10 +266,16 @@ public actor RoleSchedulerService {
             logger.notice("phase", metadata: ["now": "\(plan.phase ?? "none")"])
         }
         state = plan.state
+        leaveTrace(plan, now)
         lastPlan = plan
         notes = alarms
         current = view
-        return view == published ? nil : view
+        plannedAt = now
+        guard view != published else {
+            answeredAsOf = now
+            return nil
+        }
+        return view
     }
 
     /// Whether something changed that a restart must find although nobody moved.
@@ -299,6 +315,7 @@ public actor RoleSchedulerService {
                 if let view = try await nextView() {
                     try await publish(view)
                     published = view
+                    answeredAsOf = plannedAt
                 }
                 if let serial = served() { store.tell(serial: serial) }
                 lastTrouble = ""
@@ -333,7 +350,7 @@ public actor RoleSchedulerService {
     }
 
     func entry(
-        _ smurf: SmurfID, from: String, to: String, _ who: String, _ why: String
+        _ smurf: SmurfID?, from: String, to: String, _ who: String, _ why: String
     ) -> HistoryEntry {
         HistoryEntry(
             unixMilliseconds: Int64(Date().timeIntervalSince1970 * 1000), smurf: smurf, from: from,
@@ -442,7 +459,7 @@ public actor RoleSchedulerService {
         // Reports go to the leader: here nobody is missed.
         if writing.term == nil { state.resumed = now }
         let planner = PlanView(
-            policy: ruling, state: state, health: checkedHealth(now), now: now)
+            policy: ruling, state: state, health: checkedHealth(now), now: now, cores: cores)
         let explained = Dictionary(
             (lastPlan?.explanation ?? []).map { ($0.role, $0) }, uniquingKeysWith: { $1 })
         let roles = ruling.rolesByPriority.map { rule in
@@ -457,7 +474,8 @@ public actor RoleSchedulerService {
                     id: id, record: record, isHeld: record.override?.kind == .hold,
                     isUp: planner.isFit(id), secondsInState: now.since(record.since).inSeconds,
                     connections: health[id]?.connections ?? 0, rate: meters[id]?.rate(at: now) ?? 0,
-                    words: OperatorWord.all(of: record, now: now))
+                    words: OperatorWord.all(of: record, now: now),
+                    trouble: trouble(record, id, planner))
             }
         }
         return Board(
@@ -467,10 +485,7 @@ public actor RoleSchedulerService {
     }
 
     private func signals(_ now: Moment) -> [Board.SignalLine] {
-        let named = policy.roles.flatMap { rule in
-            rule.demand.sizing
-                + [rule.demand.deadline, rule.demand.latency?.signal].compactMap { $0 }
-        }
+        let named = policy.roles.flatMap(\.demand.named)
         return Set(named).union(demand.signals.keys).sorted().map { name in
             let signal = demand[name]
             return Board.SignalLine(

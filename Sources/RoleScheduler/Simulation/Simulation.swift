@@ -92,6 +92,9 @@ struct Simulation {
         for (name, value) in numbers {
             demand.note(name, value, at: Simulation.moment(clock))
         }
+        for rule in policy.roles where rule.measuredWithin > 0 {
+            demand.note(rule.rateSignal, scenario.rate(of: rule), at: Simulation.moment(clock))
+        }
     }
 
     private mutating func decide() {
@@ -101,7 +104,8 @@ struct Simulation {
             let plan = plan(
                 policy: policy, state: state, demand: demand, health: machines.health, now: now,
                 timeOfDay: TimeOfDay(
-                    minute: scenario.start.minute + (clock - scenario.lead + 86_400) / 60))
+                    minute: scenario.start.minute + (clock - scenario.lead + 86_400) / 60),
+                cores: ["core": sight(now)])
             record.note(plan.actions, at: clock - scenario.lead)
             isCalm = isCalm && plan.actions.isEmpty && lastPlan?.actions.isEmpty ?? false
             state = plan.state
@@ -118,6 +122,11 @@ struct Simulation {
         published = membership(
             of: state, policy: policy, health: machines.health, now: now, previous: published,
             notes: &notes)
+    }
+
+    /// The core asks anew while a machine drains, and is done with it a second after it left the name.
+    private func sight(_ now: Moment) -> CoreSight {
+        CoreSight(heard: now, asOf: Simulation.moment(clock - 1), uses: [])
     }
 
     /// Sends, takes bounces and clicks for one second.
@@ -147,6 +156,7 @@ struct Simulation {
             guard machines.isUp(stay.machine), isListening(stay.machine, rule.role) else {
                 return sum
             }
+            if rule.drain.waitsForCores, stay.to != nil { return sum }
             return sum + rate * cache.known(stay, window: max(Int(rule.ttl), 1), now: clock)
         }
     }

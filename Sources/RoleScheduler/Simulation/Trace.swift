@@ -20,6 +20,12 @@ public struct Trace: Hashable, Sendable {
             self.value = value
         }
 
+        /// - Parameter isDown: else it came up.
+        public init(at: Double, machine: Int, isDown: Bool) {
+            self.at = at
+            if isDown { down = machine } else { up = machine }
+        }
+
         /// What is wrong with it, in words; nil when nothing is.
         public var fault: String? {
             guard at.isFinite, (0...1e6).contains(at) else { return "'at' is not 0 to 1000000 s" }

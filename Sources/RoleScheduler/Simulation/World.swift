@@ -60,10 +60,18 @@ struct World {
         var waits = Waits()
         for part in recentWaits { waits.add(part) }
         return [
-            ("outbound.backlog", waiting), ("bounces.arrival", mean(takenBounces)),
+            ("outbound.backlog", waiting), ("outbound.sent", sentLately()),
+            ("bounces.arrival", mean(takenBounces)),
             ("unsubscribes.arrival", mean(takenClicks)),
             ("unsubscribes.p95", Double(waits.percentile(0.95))),
         ]
+    }
+
+    /// Rows per second, the mean of the last ten.
+    private func sentLately() -> Double {
+        guard let last = sent.last else { return 0 }
+        let before = sent.count > 10 ? sent[sent.count - 11] : 0
+        return (last - before) / 10
     }
 
     mutating func arrive(_ second: Int) {

@@ -18,15 +18,24 @@ struct PolicyApplyCommand: AsyncParsableCommand {
 
             Shown are: what differs from the policy that is followed; a mailing simulated under both (--trace lives \\
             a recorded one through again); and the first moves that this farm would make now. A policy that would \\
-            leave a name without members is refused unless --force.
+            leave a name without members is refused unless --force. 'smurf history' shows who applied it, why, \\
+            and what differed. With several control nodes, give --this-node at each of them.
             """)
 
     @Argument(help: "The policy file.") var policy: String
     @Flag(help: "Do not ask.") var yes = false
     @Flag(help: "Also when names would be left without members.") var force = false
     @Flag(help: "Do not simulate a mailing.") var noSimulation = false
+    @Option(help: "Why; kept in the history.") var reason: String?
+    @Flag(
+        help: "Of several control nodes, whose files are their own, only the one that is asked.")
+    var thisNode = false
     @OptionGroup var control: ControlConnection
     @OptionGroup(title: "What is simulated") var options: ScenarioOptions
+
+    func validate() throws {
+        if let reason { try OverrideOptions.check(reason: reason) }
+    }
 
     func run() async throws {
         let rules = try FarmSources.policy(at: policy)
@@ -50,15 +59,19 @@ struct PolicyApplyCommand: AsyncParsableCommand {
                     status: Report.badInput)
             }
         }
+        guard view.others.isEmpty || thisNode else {
+            throw Report.failure(
+                "refused: other control nodes (\(view.others.joined(separator: ", "))) follow policy files "
+                    + "of their own; give --this-node here and at each of them, at the leader last",
+                status: Report.badInput)
+        }
         guard yes || confirmed() else {
             throw Report.failure("nothing was changed", status: Report.badInput)
         }
         _ = try await ask(text, apply: true)
         print("\(view.path) was written and is followed")
         if !view.others.isEmpty {
-            print(
-                "Other control nodes read files of their own: apply it there too "
-                    + "(\(view.others.joined(separator: ", ")))")
+            print("Apply it there too: \(view.others.joined(separator: ", "))")
         }
     }
 
@@ -68,6 +81,8 @@ struct PolicyApplyCommand: AsyncParsableCommand {
             $0.apply = apply
             $0.force = force
             $0.operator = NSUserName()
+            $0.reason = reason ?? ""
+            $0.thisNode = thisNode
         }
         return try await control.ask { try await $0.policy(request) }
     }

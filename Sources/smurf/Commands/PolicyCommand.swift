@@ -43,7 +43,7 @@ struct PolicyCommand: ParsableCommand {
                 table.add([
                     rule.role.name, "\(rule.priority)", "\(rule.min)–\(ceiling)",
                     rule.service.rawValue, names(rule), "\(rule.ttl) s",
-                    spoken(seconds: rule.drainTime.inSeconds), sizing(rule),
+                    drain(rule), sizing(rule),
                     rule.check.map { "\($0.name), every \(spoken(seconds: $0.every.inSeconds))" }
                         ?? "-",
                 ])
@@ -59,6 +59,13 @@ struct PolicyCommand: ParsableCommand {
                 \(spoken(seconds: movement.upWindow.inSeconds)) or down for \
                 \(spoken(seconds: movement.downWindow.inSeconds)) before it counts.
                 """)
+        }
+
+        private func drain(_ rule: RolePolicy) -> String {
+            let time = spoken(seconds: rule.drainTime.inSeconds)
+            guard rule.drain.waitsForCores else { return time }
+            let most = min(rule.drainTime, rule.drain.deadline)
+            return "cores acked, at most \(spoken(seconds: most.inSeconds))"
         }
 
         private func names(_ rule: RolePolicy) -> String {

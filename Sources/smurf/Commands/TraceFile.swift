@@ -35,6 +35,13 @@ enum TraceFile {
 
     /// - Throws: `Report.failure` when it cannot be written.
     static func write(_ trace: Trace, to path: String) throws {
+        let data = try text(trace)
+        do { try data.write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
+            throw Report.failure("cannot write \(path): \(error.localizedDescription)")
+        }
+    }
+
+    static func text(_ trace: Trace) throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
         var data = Data()
@@ -42,9 +49,7 @@ enum TraceFile {
             data += try encoder.encode(line)
             data.append(0x0A)
         }
-        do { try data.write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
-            throw Report.failure("cannot write \(path): \(error.localizedDescription)")
-        }
+        return data
     }
 
     private static func refusal(_ path: String, _ index: Int, _ text: String) -> ExitCode {

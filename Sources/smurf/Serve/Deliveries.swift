@@ -96,11 +96,24 @@ struct Deliveries: Sendable {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await feeder.run() }
                 group.addTask { await reportDemand(to: scheduler) }
+                group.addTask { await letGo(of: scheduler) }
                 while await scheduler.leads, !Task.isCancelled {
                     try? await Task.sleep(for: .milliseconds(100))
                 }
                 group.cancelAll()
             }
+        }
+    }
+
+    /// Tells the scheduler, while a machine drains that only cores have to let go of, what this core is done with.
+    private func letGo(of scheduler: RoleSchedulerService) async {
+        while !Task.isCancelled {
+            if await scheduler.awaitsCores, let asOf = await scheduler.answeredAsOf,
+                let uses = await feeder.lookAgain()
+            {
+                await scheduler.note(core: zone, asOf: asOf, uses: uses)
+            }
+            try? await Task.sleep(for: .milliseconds(250))
         }
     }
 

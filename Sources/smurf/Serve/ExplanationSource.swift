@@ -73,6 +73,8 @@ struct ExplanationSource {
             guard let formula = raw.formula else { return }
             $0.sized = true
             $0.arrival = formula.arrival
+            $0.measured = formula.measured ?? 0
+            $0.predicted = formula.predicted ?? 0
             $0.backlog = formula.backlog
             $0.seconds = formula.seconds
             $0.capacity = formula.capacity
@@ -92,7 +94,7 @@ struct ExplanationSource {
     static func line(_ entry: HistoryEntry) -> Smurffarm_V1_HistoryLine {
         .with {
             $0.unixMs = entry.unixMilliseconds
-            $0.smurf = entry.smurf.name
+            $0.smurf = entry.smurf?.name ?? ""
             $0.from = entry.from
             $0.to = entry.to
             $0.who = entry.who

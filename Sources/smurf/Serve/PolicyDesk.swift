@@ -1,4 +1,5 @@
 import ArgumentParser
+import Crypto
 import Farm
 import FarmProtocol
 import Foundation
@@ -27,7 +28,8 @@ struct PolicyDesk: Sendable {
                     message: "names would become empty: "
                         + preview.emptied.joined(separator: "; ") + "; --force does it anyway")
             }
-            try await apply(request)
+            try await refuseForOthers(request)
+            try await apply(request, preview.differences)
         }
         let standing = await scheduler.standing
         var view = view(preview, isApplied: request.apply)
@@ -55,7 +57,33 @@ struct PolicyDesk: Sendable {
         return policy
     }
 
-    private func apply(_ request: Smurffarm_V1_PolicyRequest) async throws {
+    /// Each node of a farm with several follows a file of its own, whoever leads: one that knows nothing of the new policy
+    /// would go back to the old one as soon as it comes to lead.
+    private func refuseForOthers(_ request: Smurffarm_V1_PolicyRequest) async throws {
+        if !request.reason.isEmpty {
+            do throws(OverrideError) {
+                _ = try OperatorReason(request.reason)
+            } catch {
+                throw RPCError(code: .invalidArgument, message: error.description)
+            }
+        }
+        let standing = await scheduler.standing
+        let names = standing.nodes.map(\.node).sorted()
+        guard names.contains(where: { $0 != standing.node }), !request.thisNode else { return }
+        throw RPCError(
+            code: .failedPrecondition,
+            message: PolicyDesk.othersHint(names, leader: standing.leader?.node))
+    }
+
+    static func othersHint(_ names: [String], leader: String?) -> String {
+        "this farm has the control nodes \(names.joined(separator: ", ")), and each follows a policy file of "
+            + "its own: say 'smurf policy apply FILE --this-node' at every one of them"
+            + (leader.map { ", at '\($0)', which leads, last" } ?? "")
+    }
+
+    private func apply(
+        _ request: Smurffarm_V1_PolicyRequest, _ differences: [PolicyDifference]
+    ) async throws {
         let path = sources.policyPath
         let before = FileManager.default.contents(atPath: path)
         do {
@@ -76,7 +104,27 @@ struct PolicyDesk: Sendable {
                 code: .failedPrecondition,
                 message: "the policy does not fit the zone file; the control node's log says why")
         }
-        logger.notice("policy applied", metadata: ["operator": "\(request.operator)"])
+        let (old, new) = (PolicyDesk.digest(before ?? Data()), PolicyDesk.digest(request.text))
+        logger.notice(
+            "policy applied",
+            metadata: [
+                "operator": "\(request.operator)", "why": "\(request.reason)", "from": "\(old)",
+                "to": "\(new)",
+            ])
+        do {
+            _ = try await scheduler.notePolicy(
+                from: old, to: new, by: request.operator, reason: request.reason, differences)
+        } catch {
+            logger.error("the history does not know of the new policy: \(error)")
+        }
+    }
+
+    /// The first digits of a text's SHA-256: `sha256sum FILE` begins with them.
+    private static func digest(_ text: Data) -> String {
+        SHA256.hash(data: text).prefix(6).map { byte in
+            let digits = String(byte, radix: 16)
+            return digits.count == 1 ? "0" + digits : digits
+        }.joined()
     }
 
     private func view(_ preview: PolicyPreview, isApplied: Bool) -> Smurffarm_V1_PolicyView {

@@ -52,6 +52,7 @@ enum ExplanationText {
             "\(smurf.smurf)   \(state) for \(spoken(seconds: smurf.secondsInState)), "
                 + (smurf.healthy ? "up" : "down") + ": \(smurf.reason)"
         ]
+        if !smurf.trouble.isEmpty { lines.append("  \(smurf.trouble)") }
         lines += smurf.words.map { "  " + BoardText.words($0) }
         var table = Table(["  ROLE", "WHY NOT"])
         for role in account.roles {

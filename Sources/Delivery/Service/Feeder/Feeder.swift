@@ -1,4 +1,4 @@
-import Farm
+public import Farm
 import Foundation
 import GRDB
 import GRPCCore
@@ -52,6 +52,9 @@ public actor Feeder {
     private var lastSeen: [String: ContinuousClock.Instant] = [:]
     /// What the names said last.
     private var addresses: Set<IPAddress> = []
+    /// Looks that were begun, and the latest that was followed.
+    private var looks = 0
+    private var followed = 0
     private let start = ContinuousClock.now
 
     public init(
@@ -87,28 +90,45 @@ public actor Feeder {
     /// Looks the names up again whenever their TTL is over.
     private func followNames() async {
         while !Task.isCancelled {
-            var found: Set<IPAddress> = []
-            var next = Duration.seconds(60)
-            var isKnown = true
-            for name in names {
-                do throws(ResolverError) {
-                    let answer = try await resolver.addresses(of: name)
-                    found.formUnion(answer.addresses)
-                    next = min(next, answer.timeToLive)
-                } catch {
-                    next = .seconds(1)
-                    switch error {
-                    case .noSuchName, .noData: break
-                    // Nothing is known: whoever is fed goes on being fed.
-                    default:
-                        isKnown = false
-                        logger.debug("\(error)")
-                    }
-                }
-            }
-            follow(found, isComplete: isKnown)
+            let next = await look(isFresh: false).next
             try? await Task.sleep(for: max(next, .milliseconds(250)))
         }
+    }
+
+    /// Asks for the names anew, whatever their TTL.
+    /// - Returns: addresses that this core hands rows to or has rows at; nil when the names could not be asked for.
+    public func lookAgain() async -> Set<IPAddress>? {
+        guard await look(isFresh: true).isComplete else { return nil }
+        return Set(links.keys)
+    }
+
+    /// Looks the names up, and follows them unless a later look did.
+    private func look(isFresh: Bool) async -> (isComplete: Bool, next: Duration) {
+        looks += 1
+        let number = looks
+        var found: Set<IPAddress> = []
+        var next = Duration.seconds(60)
+        var isKnown = true
+        for name in names {
+            do throws(ResolverError) {
+                let answer = try await resolver.addresses(of: name, isFresh: isFresh)
+                found.formUnion(answer.addresses)
+                next = min(next, answer.timeToLive)
+            } catch {
+                next = .seconds(1)
+                switch error {
+                case .noSuchName, .noData: break
+                // Nothing is known: whoever is fed goes on being fed.
+                default:
+                    isKnown = false
+                    logger.debug("\(error)")
+                }
+            }
+        }
+        guard number > followed else { return (isKnown, next) }
+        followed = number
+        follow(found, isComplete: isKnown)
+        return (isKnown, next)
     }
 
     private func follow(_ found: Set<IPAddress>, isComplete: Bool) {

@@ -90,9 +90,12 @@ public final class Resolver: Sendable {
     deinit { engine.stop() }
 
     /// A and AAAA records of a name, aliases followed. One of the two kinds is enough.
-    public func addresses(of name: String) async throws(ResolverError) -> Addresses {
-        async let fourth = answer(name, .a)
-        async let sixth = answer(name, .aaaa)
+    /// - Parameter isFresh: what is remembered does not count.
+    public func addresses(
+        of name: String, isFresh: Bool = false
+    ) async throws(ResolverError) -> Addresses {
+        async let fourth = answer(name, .a, isFresh: isFresh)
+        async let sixth = answer(name, .aaaa, isFresh: isFresh)
         let answers = await [fourth, sixth]
         var found: [IPAddress] = []
         var expires: ContinuousClock.Instant?
@@ -131,12 +134,12 @@ public final class Resolver: Sendable {
     }
 
     private func answer(
-        _ name: String, _ kind: ResolverKind
+        _ name: String, _ kind: ResolverKind, isFresh: Bool = false
     ) async -> Result<ResolverCache.Answer, ResolverError> {
         let key = ResolverCache.Key(name: name, kind: kind)
         // Counted from the question: an answer is never used longer than the server meant.
         let asked = ContinuousClock.now
-        if let known = cache.withLock({ $0.answer(key, at: asked) }) { return known }
+        if !isFresh, let known = cache.withLock({ $0.answer(key, at: asked) }) { return known }
         switch await engine.ask(name, kind) {
         case .records(let records, let seconds):
             let answer = ResolverCache.Answer(

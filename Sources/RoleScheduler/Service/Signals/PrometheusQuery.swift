@@ -2,41 +2,69 @@ import Foundation
 import NIOCore
 import NIOPosix
 
-/// One instant query of a Prometheus server. It must give one value: which of several series would count is the
-/// query's to say. HTTP/1.0, so that the end of the connection is the end of the reply; no TLS.
+/// One instant query of a Prometheus server, and how old its number is. It must give one value: which of several series
+/// would count is the query's to say. The server gives a number for five minutes after it was last measured, with the
+/// time of the question beside it; so its age is asked for too, on the server's own clock. HTTP/1.0, so that the end of the connection is the end of the reply; no TLS.
 struct PrometheusQuery: Sendable {
     private let host: String
     private let port: Int
-    /// Path and query of the request.
+    /// Path and query of the requests for the number and for its age.
     private let target: String
+    private let ageTarget: String
+    /// Whether the age is asked for as the policy says, so that it must be known.
+    private let isAgeAsked: Bool
     /// Longest reply that is read.
     private static let most = 1 << 20
 
-    /// - Parameter server: "http://HOST:PORT", with a path when the server is behind one.
-    init?(server: String, query: String) {
+    /// - Parameters:
+    ///   - server: "http://HOST:PORT", with a path when the server is behind one.
+    ///   - age: an expression for the age of the number in seconds; nil: that of the sample when `query` is the name of
+    ///     one, with or without labels. What is computed from samples is as old as the question.
+    init?(server: String, query: String, age: String? = nil) {
         guard let parts = URLComponents(string: server), parts.scheme == "http",
             let host = parts.host, !host.isEmpty, parts.user == nil, parts.query == nil
         else { return nil }
-        var asked = URLComponents()
-        let base = parts.path.hasSuffix("/") ? String(parts.path.dropLast()) : parts.path
-        asked.path = base + "/api/v1/query"
-        asked.queryItems = [URLQueryItem(name: "query", value: query)]
-        // A plus stays a plus in a query, and would be read as a blank.
-        guard let target = asked.string?.replacing("+", with: "%2B") else { return nil }
+        let path =
+            String(parts.path.hasSuffix("/") ? parts.path.dropLast() : parts.path[...])
+            + "/api/v1/query"
+        guard let target = PrometheusQuery.target(path, query),
+            let ageTarget = PrometheusQuery.target(path, age ?? "time() - timestamp(\(query))")
+        else { return nil }
+        self.ageTarget = ageTarget
+        isAgeAsked = age != nil
         self.host = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
         self.target = target
         port = parts.port ?? 9090
     }
 
+    private static func target(_ path: String, _ query: String) -> String? {
+        var asked = URLComponents()
+        asked.path = path
+        asked.queryItems = [URLQueryItem(name: "query", value: query)]
+        // A plus stays a plus in a query, and would be read as a blank.
+        return asked.string?.replacing("+", with: "%2B")
+    }
+
     func read() async -> SignalReading {
         do {
-            return PrometheusQuery.reading(of: try await ask())
+            let reading = PrometheusQuery.reading(of: try await ask(target))
+            guard case .value(let value, _) = reading else { return reading }
+            return aged(value, by: PrometheusQuery.reading(of: try await ask(ageTarget)))
         } catch {
             return .trouble("cannot ask \(host) port \(port): \(error)")
         }
     }
 
-    private func ask() async throws -> Data {
+    private func aged(_ value: Double, by age: SignalReading) -> SignalReading {
+        switch age {
+        case .value(let seconds, _): .value(value, age: seconds)
+        case .trouble(let why):
+            // A query that gives no vector has no timestamps.
+            isAgeAsked ? .trouble("its age: \(why)") : .value(value, age: 0)
+        }
+    }
+
+    private func ask(_ target: String) async throws -> Data {
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connect(host: host, port: port) { channel in
                 channel.eventLoop.makeCompletedFuture {

@@ -43,8 +43,8 @@ actor SignalReader {
         switch source.kind {
         case .command(let arguments):
             return await CommandOutput(arguments: arguments, timeout: source.timeout).read()
-        case .prometheus(let server, let query):
-            guard let asked = PrometheusQuery(server: server, query: query) else {
+        case .prometheus(let server, let query, let age):
+            guard let asked = PrometheusQuery(server: server, query: query, age: age) else {
                 return .trouble("'\(server)' is no http:// address")
             }
             return await withTaskGroup(of: SignalReading.self) { group in

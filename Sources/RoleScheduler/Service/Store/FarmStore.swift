@@ -95,7 +95,8 @@ public struct NodeStatus: Hashable, Sendable, Codable {
 /// One change in the farm's history.
 public struct HistoryEntry: Hashable, Sendable, Codable {
     public var unixMilliseconds: Int64
-    public var smurf: SmurfID
+    /// nil: it is about the whole farm, such as another policy.
+    public var smurf: SmurfID?
     /// States as `SmurfRecord.State` prints them, or what an operator did.
     public var from: String
     public var to: String

@@ -106,7 +106,7 @@ public final class SQLiteFarmStore: FarmStore {
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: [
-                entry.unixMilliseconds, entry.smurf.name, entry.from, entry.to, entry.who,
+                entry.unixMilliseconds, entry.smurf?.name ?? "", entry.from, entry.to, entry.who,
                 entry.why, Int64(clamping: entry.version), entry.node, Int64(clamping: entry.term),
             ])
     }
@@ -117,14 +117,12 @@ public final class SQLiteFarmStore: FarmStore {
                 try Row.fetchAll(
                     db, sql: "SELECT * FROM history ORDER BY number DESC LIMIT ?",
                     arguments: [limit > 0 ? limit : -1]
-                ).compactMap { row in
-                    SmurfID(row["smurf"]).map {
-                        HistoryEntry(
-                            unixMilliseconds: row["unix_ms"], smurf: $0, from: row["from"],
-                            to: row["to"], who: row["who"], why: row["why"],
-                            version: UInt64(clamping: row["version"] as Int64), node: row["node"],
-                            term: UInt64(clamping: row["term"] as Int64))
-                    }
+                ).map { row in
+                    HistoryEntry(
+                        unixMilliseconds: row["unix_ms"], smurf: SmurfID(row["smurf"]),
+                        from: row["from"], to: row["to"], who: row["who"], why: row["why"],
+                        version: UInt64(clamping: row["version"] as Int64), node: row["node"],
+                        term: UInt64(clamping: row["term"] as Int64))
                 }
             }
         }

@@ -1,0 +1,79 @@
+public import Farm
+
+/// Finds members that are answered like their peers, say that all is well, and do nothing: clients go to them and find
+/// a hole. It goes by the counters of work alone, asks nobody, and is slow to judge: most of a role's members must have
+/// worked well for the whole time in which one has done nothing at all, so that it can never empty a role.
+public struct BlackHoleWatch: Sendable {
+    /// One machine in one stay in a role.
+    fileprivate struct Stay {
+        var role: Role
+        /// Counters at moments, oldest first; the first is as old as the time that is judged.
+        var marks: [(at: Moment, work: UInt64)] = []
+        var isSuspect = false
+    }
+
+    private var stays: [SmurfID: Stay] = [:]
+
+    public init() {}
+
+    /// Members that must have worked beside one that has not.
+    private static let fewestPeers = 2
+    /// Work of a peer within the time, on average, that is no chance.
+    private static let enough = 20.0
+    private static let marksKept: Int64 = 8
+
+    /// Takes a machine's counter up.
+    /// - Parameters:
+    ///   - role: that it serves and is answered for; nil when it is not.
+    ///   - work: over the present run of its agent.
+    ///   - lasting: the time that is judged.
+    public mutating func note(
+        _ id: SmurfID, serving role: Role?, work: UInt64, over lasting: Duration, at now: Moment
+    ) {
+        guard let role else {
+            stays[id] = nil
+            return
+        }
+        var stay = stays[id] ?? Stay(role: role)
+        // Another stay, or another run: the counter began anew.
+        if stay.role != role || work < stay.marks.last?.work ?? 0 { stay = Stay(role: role) }
+        if let last = stay.marks.last, work > last.work { stay.isSuspect = false }
+        let gap = lasting.clampedNanoseconds / BlackHoleWatch.marksKept
+        if stay.marks.count < 2
+            || now.since(stay.marks[stay.marks.count - 2].at) >= .nanoseconds(gap)
+        {
+            stay.marks.append((now, work))
+        } else {
+            stay.marks[stay.marks.count - 1] = (now, work)
+        }
+        while stay.marks.count > 1, now.since(stay.marks[1].at) >= lasting {
+            stay.marks.removeFirst()
+        }
+        stays[id] = stay
+    }
+
+    /// Looks who is a hole now. Who was found one stays it until its counter moves or it leaves the role.
+    /// - Returns: the machines and their roles.
+    public mutating func judge(over lasting: Duration) -> [SmurfID: Role] {
+        for role in Set(stays.values.map(\.role)) {
+            let members = stays.filter { $0.value.role == role }
+            let judged = members.compactMapValues { $0.done(within: lasting) }
+            let working = judged.values.filter { $0 > 0 }
+            let mean = working.reduce(0, +) / Double(max(working.count, 1))
+            guard working.count >= BlackHoleWatch.fewestPeers,
+                working.count * 2 > members.count, mean >= BlackHoleWatch.enough
+            else { continue }
+            for (id, done) in judged where done == 0 { stays[id]?.isSuspect = true }
+        }
+        return stays.filter(\.value.isSuspect).mapValues(\.role)
+    }
+}
+
+extension BlackHoleWatch.Stay {
+    /// Work since the beginning of the time that is judged; nil when it was not watched for so long.
+    fileprivate func done(within lasting: Duration) -> Double? {
+        guard let first = marks.first, let last = marks.last, last.at.since(first.at) >= lasting
+        else { return nil }
+        return Double(last.work - first.work)
+    }
+}

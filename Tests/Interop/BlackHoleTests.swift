@@ -1,0 +1,53 @@
+import Foundation
+import TestSupport
+import Testing
+
+extension InteropTests {
+    @Suite(.serialized)
+    struct BlackHoleTests {
+        /// A relay that takes connections and says nothing, so that its agent says that all is well, holds rows, and
+        /// never sends one: it leaves the name, and the others go on.
+        @Test(.timeLimit(.minutes(4)))
+        func whoDoesNothingWhileOthersSendLeavesTheName() async throws {
+            let silent = try Product.freePort()
+            var settings = FarmFixture.Settings()
+            settings.network = 24
+            settings.agents = 4
+            settings.delay = 60
+            settings.lease = "120s"
+            settings.guards = ", black_hole_after: 6s"
+            settings.relays = [3: ("127.0.0.1", silent)]
+            let farm = try FarmFixture(settings)
+            let hole = try Daemon(
+                "silent",
+                [
+                    "python3", "-c",
+                    """
+                    import socket, sys, time
+                    listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=100)
+                    taken = []
+                    while True: taken.append(listener.accept())
+                    """, "\(silent)",
+                ], directory: farm.directory)
+            try await hole.ready { Reachable.tcp("127.0.0.1", silent) }
+            try await farm.start()
+            let template = Product.root + "/Tests/Interop/letter.eml"
+            let table = try farm.directory.write("readers.csv", RecipientRows.csv(6000))
+            let sent = try await farm.smurf("send", template, table, "--name", "slow", "--no-wait")
+            #expect(sent.status == 0, "\(sent.errors)")
+            try await eventually("s03 has left the name", within: .seconds(100)) {
+                let members = try await farm.members("smtp-out")
+                return !members.isEmpty && !members.contains(farm.address(3))
+            }
+            try await eventually("the others are there") {
+                try await farm.members("smtp-out").count == 3
+            }
+            let log = farm.control?.log ?? ""
+            #expect(log.contains("s03 is a black hole"), "\(log.suffix(3000))")
+            let before = try await farm.settled("slow")
+            try await eventually("the others go on") { try await farm.settled("slow") > before }
+            try await farm.stop()
+            await hole.stop()
+        }
+    }
+}
