@@ -11,6 +11,9 @@ enum Launch {
             if let serve = command as? ServeCommand {
                 let ground = try serve.prepare()
                 run { try await serve.run(on: ground) }
+            } else if let secondary = command as? SecondaryCommand {
+                let ground = try secondary.prepare()
+                run { try await secondary.run(on: ground) }
             } else if var command = command as? any AsyncParsableCommand {
                 run { try await command.run() }
             } else {

@@ -14,7 +14,35 @@ import Testing
         _ = try await farm.start().stop()
         let node = try await farm.start(["--user": "nobody"])
         defer { node.signal(SIGKILL) }
-        let tasks = "/proc/\(node.pid)/task"
+        try checkThreads(of: node, account)
+        let copy = farm.directory.file("copy")
+        let secondary = try Daemon(
+            "secondary",
+            [
+                Product.smurf, "secondary", "--zone", "smurf.example.test", "--data", copy,
+                "--dns", "127.0.0.1:\(try Product.freePort())", "--primary",
+                "127.0.0.1:\(farm.dnsPort)", "--user", "nobody",
+            ], directory: farm.directory)
+        defer { secondary.signal(SIGKILL) }
+        try await secondary.ready { secondary.log.contains("answering DNS") }
+        try checkThreads(of: secondary, account)
+        let owner = try FileManager.default.attributesOfItem(atPath: copy)[.ownerAccountID]
+        #expect((owner as? NSNumber)?.uint32Value == account)
+        // A second one would write into the same files.
+        let second = try await run(
+            [
+                Product.smurf, "secondary", "--zone", "smurf.example.test", "--data", copy,
+                "--dns", "127.0.0.1:\(try Product.freePort())", "--primary",
+                "127.0.0.1:\(farm.dnsPort)",
+            ])
+        #expect(second.status == 1 && second.errors.contains(copy), "\(second.errors)")
+        #expect(await secondary.stop() == 0)
+        #expect(await node.stop() == 0)
+    }
+
+    /// None of a program's threads is root's any more.
+    private func checkThreads(of program: Daemon, _ account: uid_t) throws {
+        let tasks = "/proc/\(program.pid)/task"
         for task in try FileManager.default.contentsOfDirectory(atPath: tasks) {
             // Threads come and go.
             guard
@@ -26,7 +54,6 @@ import Testing
             let held = try #require(lines.first { $0.hasPrefix("CapEff:") })
             #expect(held.hasSuffix("0000000000000000"), "\(status)")
         }
-        #expect(await node.stop() == 0)
     }
 
     @Test(.timeLimit(.minutes(1))) func anUnknownAccountIsOneClearError() async throws {

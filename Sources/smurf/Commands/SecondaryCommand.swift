@@ -32,6 +32,12 @@ struct SecondaryCommand: AsyncParsableCommand {
     @Option(help: "Address and port to answer DNS on; repeat for more.")
     var dns: [Endpoint] = [Endpoint.loopback(port: 5300)]
     @Option(help: "UDP threads per address; by default one per core.") var workers: Int?
+    @Option(
+        help: """
+            The account to run as once the DNS ports are bound; the data directory becomes its own. It must be \
+            able to read the TLS files.
+            """)
+    var user: String?
     @Flag(help: "Fetch over TLS (RFC 9103); the usual port is 853 then.") var primaryTLS = false
     @Option(
         name: .customLong("primary-tls-ca"),
@@ -67,26 +73,60 @@ struct SecondaryCommand: AsyncParsableCommand {
         }
     }
 
-    func run() async throws {
+    func run() async throws { try await run(on: try prepare()) }
+
+    /// What a secondary is made of: input that was checked, and sockets that are bound.
+    struct Ground: Sendable {
+        var apex: DomainName
+        var names: NameServerConfiguration
+        var sockets: BoundSockets
+        var secure: SecureSockets
+        var primaries: [ZoneFetcher.Primary]
+    }
+
+    /// Checks all input, binds the sockets, and then becomes the account of `--user`. To be called while the process
+    /// has one thread, the main one, which would else stay root's.
+    func prepare() throws -> Ground {
+        let names = try configuration()
+        try DataDirectory.prepare(data)
+        do {
+            let account = try user.map { try Privileges(of: $0) }
+            let ground = Ground(
+                apex: try apexName(), names: names, sockets: try BoundSockets(names),
+                secure: try tls.sockets(), primaries: try primaries())
+            try account?.own(data)
+            let files = [authority, certificate, key].compactMap { $0 } + tls.files
+            try account?.take(toRead: files)
+            return ground
+        } catch {
+            throw Report.failure("\(error)")
+        }
+    }
+
+    /// Serves until a signal ends it.
+    func run(on ground: Ground) async throws {
         let logger = logging.logger("smurf")
         do {
+            let lock = try DataDirectoryLock(data, waiting: 0)
+            defer { lock.release() }
             let end = await UnixSignalsSequence(trapping: .sigterm, .sigint)
-            let apex = try apexName()
-            let server = try nameServer(of: apex, logger)
-            let secure = try await tls.listener(for: server, on: try tls.sockets())
+            let server = try NameServer(
+                configuration: ground.names, zone: try StaticZone.placeholder(for: ground.apex),
+                logger: logger, on: ground.sockets)
+            let secure = try await tls.listener(for: server, on: ground.secure)
             server.start()
             for endpoint in server.endpoints {
                 logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")
             }
             let fetcher = ZoneFetcher(
-                server, of: apex, from: try primaries(), logger: logger)
+                server, of: ground.apex, from: ground.primaries, logger: logger)
             let work = Task { await fetcher.run() }
             for await _ in end { break }
             work.cancel()
             await secure?.stop()
             try await ControlNode.offPool { server.stop() }
-        } catch let error as NameServerError {
-            throw Report.failure(error.description)
+        } catch {
+            throw Report.failure("\(error)")
         }
     }
 
@@ -95,8 +135,7 @@ struct SecondaryCommand: AsyncParsableCommand {
         return apex
     }
 
-    private func nameServer(of apex: DomainName, _ logger: Logger) throws -> NameServer {
-        try DataDirectory.prepare(data)
+    private func configuration() throws -> NameServerConfiguration {
         var names = NameServerConfiguration(
             listen: dns.map { ($0.address, $0.port) }, stateDirectory: data,
             workers: workers ?? ProcessInfo.processInfo.activeProcessorCount,
@@ -105,8 +144,7 @@ struct SecondaryCommand: AsyncParsableCommand {
         try nameServer.addSecondaries(to: &names)
         names.peers.primaries = primary.map { .init(network: $0.network, key: $0.key) }
         names.peers.areSecret = tls.transfersByTLS
-        return try NameServer(
-            configuration: names, zone: try StaticZone.placeholder(for: apex), logger: logger)
+        return names
     }
 
     private func primaries() throws -> [ZoneFetcher.Primary] {
