@@ -3,6 +3,7 @@ import AuthDNS
 import AuthDNSCore
 import DNSTransport
 import DeliveryCore
+import Dnstap
 import Farm
 import Foundation
 import Logging
@@ -74,6 +75,7 @@ struct ServeCommand: AsyncParsableCommand {
             """, transform: ZoneReverseCommand.network)
     var reverse: [Network] = []
     @OptionGroup var nameServer: NameServerOptions
+    @OptionGroup(title: "LOG OF QUERIES") var queryLog: QueryLogOptions
     @OptionGroup(title: "DNS OVER TLS") var tls: TLSOptions
     @OptionGroup(title: "DNSSEC") var signing: SigningOptions
     @OptionGroup(title: "RECORDS FOR MAIL") var mail: MailRecordOptions
@@ -129,6 +131,7 @@ struct ServeCommand: AsyncParsableCommand {
         try nameServer.addSecondaries(to: &names)
         names.signing = try signing.signing(in: data)
         names.reverse = reverse
+        names.tapInterval = queryLog.interval
         names.peers.areSecret = tls.transfersByTLS
         try DataDirectory.prepare(data)
         do {
@@ -172,7 +175,12 @@ struct ServeCommand: AsyncParsableCommand {
         } catch {
             throw Report.failure("\(error)")
         }
-        defer { nameServer.stop() }
+        let tap = queryLog.sender(
+            of: nameServer, identity: self.nameServer.nsid, version: "smurf", logger)
+        defer {
+            nameServer.stop()
+            tap?.stop()
+        }
         try await serve(&node, nameServer, ground, logger)
         await secure?.stop()
     }
