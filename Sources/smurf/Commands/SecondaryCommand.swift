@@ -73,7 +73,7 @@ struct SecondaryCommand: AsyncParsableCommand {
             let end = await UnixSignalsSequence(trapping: .sigterm, .sigint)
             let apex = try apexName()
             let server = try nameServer(of: apex, logger)
-            let secure = try await tls.listener(for: server, on: try tls.sockets())
+            let secure = try await tls.listener(for: server, on: try tls.sockets(), logger)
             server.start()
             for endpoint in server.endpoints {
                 logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")

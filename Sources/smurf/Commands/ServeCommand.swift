@@ -170,7 +170,7 @@ struct ServeCommand: AsyncParsableCommand {
                 on: ground.sockets)
             // By the zone file alone the names of roles would not exist. A resolver asks another node instead.
             if cluster.etcd != nil, !nameServer.hasMembers { nameServer.setServing(false) }
-            secure = try await tls.listener(for: nameServer, on: ground.secure)
+            secure = try await tls.listener(for: nameServer, on: ground.secure, logger)
             node = try controlNode(ground.sources, lock, nameServer, logger)
         } catch {
             throw Report.failure("\(error)")
