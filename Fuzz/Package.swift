@@ -13,6 +13,7 @@ let settings: [SwiftSetting] = [
 let package = Package(
     name: "fuzz",
     dependencies: [
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
@@ -30,7 +31,11 @@ let package = Package(
         .target(
             name: "AuthDNS",
             dependencies: [
-                "AuthDNSCore", "CEpoll", "Farm", .product(name: "Logging", package: "swift-log"),
+                "AuthDNSCore", "CEpoll", "Farm",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
             ],
             cSettings: [.define("_GNU_SOURCE")], swiftSettings: settings),
         .target(

@@ -78,6 +78,34 @@ import Testing
         #expect(try reply(Packets.opt()).option(19) == nil)
     }
 
+    /// RFC 7830: over TLS and when the query has the option, and only then; RFC 8467: in blocks of 468.
+    @Test func repliesAreFilledUpOverTLSAlone() throws {
+        let asks = Packets.opt(options: Packets.option(12, [0, 0, 0, 0]))
+        func lengths(_ edns: [UInt8]?, isEncrypted: Bool) throws -> [(
+            whole: Int, padding: [UInt8]?
+        )] {
+            try [("f.test", RecordType.ns), ("nope.f.test", .a), ("smtp-out.f.test", .a)].map {
+                let (bytes, _) = Packets.ask(
+                    try Example.image(90), Packets.query($0, $1, edns: edns),
+                    QueryContext(transport: .tcp, random: 1, isEncrypted: isEncrypted),
+                    settings: Self.named)
+                return (bytes.count, try #require(Decoded(bytes)).option(12))
+            }
+        }
+        let padded = try lengths(asks, isEncrypted: true)
+        #expect(padded.allSatisfy { $0.whole % 468 == 0 }, "\(padded)")
+        #expect(padded.allSatisfy { $0.padding?.allSatisfy { $0 == 0 } == true })
+        #expect(Set(padded.map(\.whole)).count == 2, "small ones look alike")
+        for bare in try lengths(asks, isEncrypted: false)
+            + lengths(Packets.opt(), isEncrypted: true)
+        {
+            #expect(bare.padding == nil)
+        }
+        for (bare, padded) in zip(try lengths(Packets.opt(), isEncrypted: true), padded) {
+            #expect((0..<472).contains(padded.whole - bare.whole))
+        }
+    }
+
     @Test func keepaliveIsForConnectionsOnly() throws {
         let asks = Packets.opt(options: Packets.option(11))
         #expect(try reply(asks, transport: .tcp).option(11) == [0, 200])

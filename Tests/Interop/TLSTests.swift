@@ -29,6 +29,13 @@ import Testing
         let wrong = try await kdig(
             port, trusted[0], "+tls-hostname=other.example", "web.smurf.example.test")
         #expect(!wrong.output.contains("NOERROR"))
+        #expect(node.log.contains("answering DNS over TLS on 127.0.0.1 port \(port)"))
+        // kdig pads its own queries by default, and says how long the reply is.
+        for (option, isPadded) in [("+padding", true), ("+nopadding", false)] {
+            let reply = try await kdig(port, "+tls", option, "web.smurf.example.test")
+            let length = reply.output.firstMatch(of: /Received (\d+) B/).flatMap { Int($0.1) }
+            #expect(try #require(length) % 468 == 0 ? isPadded : !isPadded, "\(reply.output)")
+        }
         // Many at once on one connection, and a transfer beside.
         let batch = try await kdig(
             port, ["+tls", "+keepopen"] + (0..<200).flatMap { _ in ["web.smurf.example.test"] })

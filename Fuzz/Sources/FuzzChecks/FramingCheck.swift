@@ -14,7 +14,7 @@ enum FramingCheck {
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         guard socketpair(AF_UNIX, type, 0, &ends) == 0 else { fatalError("no sockets") }
         defer { for end in ends { close(end) } }
-        var connection = StreamConnection(client: .v4(0x7F00_0001), now: 0)
+        var connection = StreamConnection(client: .v4(0x7F00_0001), port: 53, now: 0)
         var found: [[UInt8]] = []
         var at = 0
         while at < stream.count, !connection.conversation.isMalformed {

@@ -1,7 +1,7 @@
 /// What is fuzzed: a name, which is that of its corpus, and a check that traps when octets break an invariant. The
 /// fuzzer and the tests of the product run the same checks.
 public enum FuzzTarget: String, CaseIterable, Sendable {
-    case query, zone, signature, framing, transfer
+    case query, zone, signature, framing, transfer, incoming
 
     /// Returns when `bytes` do no harm, and traps otherwise.
     public func check(_ bytes: [UInt8]) {
@@ -11,6 +11,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
         case .signature: SignatureCheck.run(bytes)
         case .framing: FramingCheck.run(bytes)
         case .transfer: TransferCheck.run(bytes)
+        case .incoming: IncomingCheck.run(bytes)
         }
     }
 }

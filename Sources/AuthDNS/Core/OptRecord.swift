@@ -6,6 +6,9 @@ struct OptRecord {
     private let identityLength: Int
     private let givesZoneVersion: Bool
     private let givesKeepalive: Bool
+    private let isPadded: Bool
+    /// A padded reply is a multiple of this (RFC 8467 §4.1).
+    fileprivate static let paddedBlock = 468
     private(set) var cookie: ServerCookies.Cookie?
     /// The question is for the image's zone, whose version may be told (RFC 9660 §3.2).
     var isOfZone = false
@@ -15,19 +18,20 @@ struct OptRecord {
 
     /// - Parameter identityLength: octets of what NSID says. The settings themselves are not taken: initialisers take
     ///   copies, and a copy costs reference counts for each query.
-    init(_ facts: Query, _ transport: QueryContext.Transport, identityLength octets: Int) {
+    init(_ facts: Query, _ context: QueryContext, identityLength octets: Int) {
         isPresent = facts.hasOPT
         wantsDNSSEC = facts.wantsDNSSEC
         let known = facts.version == 0
         identityLength =
             known && facts.options.asksForIdentity ? octets : 0
         givesZoneVersion = known && facts.options.asksForZoneVersion
-        givesKeepalive = known && facts.options.asksForKeepalive && transport == .tcp
+        givesKeepalive = known && facts.options.asksForKeepalive && context.transport == .tcp
+        isPadded = known && facts.options.asksForPadding && context.isEncrypted
     }
 
     mutating func take(_ cookie: ServerCookies.Cookie) { self.cookie = cookie }
 
-    /// Octets of the record with everything but an extended error, which must do with what is left.
+    /// Octets of the record with everything but an extended error and padding, which must do with what is left.
     var length: Int {
         guard isPresent else { return 0 }
         return 11 + (identityLength > 0 ? 4 + identityLength : 0) + (cookie == nil ? 0 : 28)
@@ -38,6 +42,7 @@ struct OptRecord {
     fileprivate var tellsIdentity: Bool { identityLength > 0 }
     fileprivate var tellsZoneVersion: Bool { givesZoneVersion && isOfZone }
     fileprivate var tellsKeepalive: Bool { givesKeepalive }
+    fileprivate var padsReply: Bool { isPadded }
 }
 
 extension Reply {
@@ -68,9 +73,21 @@ extension Reply {
             putOption(OptionCode.extendedError, 2, &response)
             put16(extendedError.rawValue, &response)
         }
+        if opt.padsReply { putPadding(&response) }
         let length = end - start - 2
         response[start] = UInt8(length >> 8)
         response[start + 1] = UInt8(length & 255)
+    }
+
+    /// Zeros up to the next whole block, or up to the most that a message may have, so that its length says little about
+    /// what is in it (RFC 7830 §3, RFC 8467 §4.1).
+    private mutating func putPadding(_ response: inout MutableSpan<UInt8>) {
+        let bare = end + 4
+        guard bare <= limit else { return }
+        let blocks = (bare + OptRecord.paddedBlock - 1) / OptRecord.paddedBlock
+        let count = min(blocks * OptRecord.paddedBlock, limit) - bare
+        putOption(OptionCode.padding, count, &response)
+        for _ in 0..<count { put(0, &response) }
     }
 
     private mutating func putOption(

@@ -7,6 +7,8 @@ struct QueryOptions {
     var asksForZoneVersion = false
     /// RFC 7828; means nothing on UDP.
     var asksForKeepalive = false
+    /// RFC 7830; means nothing in the clear.
+    var asksForPadding = false
     /// Where the data of the first COOKIE option begins (RFC 7873 §5.2), and how much it is; -1 without.
     var cookieStart = 0
     var cookieLength = -1
@@ -26,6 +28,7 @@ struct QueryOptions {
             case OptionCode.identity: asksForIdentity = true
             case OptionCode.zoneVersion: asksForZoneVersion = true
             case OptionCode.keepalive: asksForKeepalive = true
+            case OptionCode.padding: asksForPadding = true
             case OptionCode.cookie where cookieLength < 0:
                 cookieStart = offset
                 cookieLength = length
@@ -47,6 +50,7 @@ enum OptionCode {
     static let identity = 3
     static let cookie = 10
     static let keepalive = 11
+    static let padding = 12
     static let extendedError = 15
     static let zoneVersion = 19
 }

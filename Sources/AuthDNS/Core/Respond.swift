@@ -133,7 +133,7 @@ struct Reply {
         questionEnd = facts.questionEnd
         end = facts.questionEnd
         if facts.questionEnd == 12 { questions = 0 }
-        opt = OptRecord(facts, context.transport, identityLength: identityLength)
+        opt = OptRecord(facts, context, identityLength: identityLength)
         wantsProof = facts.wantsDNSSEC
         // An xorshift state must not be 0.
         random = context.random | 1

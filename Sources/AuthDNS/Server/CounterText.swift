@@ -9,7 +9,11 @@ struct CounterText {
     ///   - threads: what each thread has counted: those of UDP, then that of TCP and that of TLS.
     ///   - image: what is served.
     ///   - isSaved: whether a restart would serve the same.
-    init(_ threads: [NameServerCounters], serving image: ZoneImage, isSaved: Bool) {
+    ///   - taps: of queries that are told to others.
+    init(
+        _ threads: [NameServerCounters], serving image: ZoneImage, isSaved: Bool,
+        taps: [QueryTap] = []
+    ) {
         add("serial", "gauge", "Serial number of the served zone.", [("", UInt64(image.serial))])
         add(
             "membership_version", "gauge", "Version of the membership that the zone was made of.",
@@ -25,6 +29,20 @@ struct CounterText {
                 return ("thread=\"\(index)\",transport=\"\(transport)\"", counted.queries)
             })
         addSums(threads.reduce(into: NameServerCounters()) { $0 += $1 })
+        if !taps.isEmpty { addTaps(taps.map(\.counted)) }
+    }
+
+    private mutating func addTaps(
+        _ taps: [(told: UInt64, untold: UInt64, dropped: UInt64)]
+    ) {
+        add(
+            "dnstap_total", "counter",
+            "Queries of the dnstap sample: sent, lost for want of a collector, dropped for want of room.",
+            [
+                ("fate=\"sent\"", taps.map(\.told).reduce(0, +)),
+                ("fate=\"lost\"", taps.map(\.untold).reduce(0, +)),
+                ("fate=\"dropped\"", taps.map(\.dropped).reduce(0, +)),
+            ])
     }
 
     private mutating func addSums(_ sum: NameServerCounters) {
@@ -119,6 +137,6 @@ struct CounterText {
 extension NameServer {
     /// What has been counted since the start, in the text format of Prometheus. Answering never waits for it.
     public var counterText: String {
-        CounterText(countersByThread, serving: image, isSaved: isSaved).text
+        CounterText(countersByThread, serving: image, isSaved: isSaved, taps: queryTaps).text
     }
 }

@@ -16,6 +16,7 @@ import Synchronization
     private static let queryStride = queryRoom + 192
 
     let counters = WorkerCounters()
+    let tap: QueryTap?
     private let socket: Int32
     private let published: PublishedZones
     private let stopping: StopFlag
@@ -33,10 +34,12 @@ import Synchronization
     ///   - socket: stays the caller's to close, after `run` has returned.
     ///   - isWildcard: whether it was bound to all addresses of its family.
     ///   - limit: nil for none.
+    ///   - tap: of queries that are told to others; nil for none.
     init(
         socket: Int32, isWildcard: Bool, published: PublishedZones, stopping: StopFlag,
-        limit: RateLimit?
+        limit: RateLimit?, tap: QueryTap? = nil
     ) {
+        self.tap = tap
         self.socket = socket
         asked = isWildcard ? AskedAddresses(count: DatagramWorker.batch) : nil
         self.limit = limit
@@ -84,7 +87,8 @@ import Synchronization
             socket, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         var memory = Memory(
             random: .random(in: 1...UInt64.max),
-            limiter: limit.map { RateLimiter($0, seed: .random(in: 0...UInt64.max)) })
+            limiter: limit.map { RateLimiter($0, seed: .random(in: 0...UInt64.max)) },
+            untilTap: tap?.interval ?? .max)
         var waiting = 0
         while !stopping.isSet {
             // One view for as long as it holds: taking it costs reference counts, which no batch should.
@@ -96,6 +100,8 @@ import Synchronization
     private struct Memory {
         var random: UInt64
         var limiter: RateLimiter?
+        /// Queries up to the next that is kept.
+        var untilTap: Int
 
         mutating func draw() -> UInt64 {
             random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
@@ -159,6 +165,10 @@ import Synchronization
             if outcome.isForPeer { outcome = answerPeer(query, context, &reply) }
             limit(&outcome, query, context, view, now.monotonic, &memory.limiter, &reply)
             counters.note(outcome, from: context.client)
+            memory.untilTap -= 1
+            if memory.untilTap == 0 {
+                memory.untilTap = keep(query, reply.span, outcome.length, context, index)
+            }
             guard outcome.length > 0 else { continue }
             unsafe vectors[DatagramWorker.batch + ready] = iovec(
                 iov_base: start, iov_len: outcome.length)
@@ -168,6 +178,19 @@ import Synchronization
             ready += 1
         }
         return ready
+    }
+
+    /// Keeps the query at `index` for whoever is told of queries.
+    /// - Returns: after how many queries the next is kept.
+    private func keep(
+        _ query: Span<UInt8>, _ reply: Span<UInt8>, _ length: Int, _ context: QueryContext,
+        _ index: Int
+    ) -> Int {
+        guard let tap else { return .max }
+        tap.keep(
+            query, reply.extracting(first: length), from: context.client,
+            port: unsafe Socket.port(of: names + index))
+        return tap.interval
     }
 
     /// Answers a transfer's or a signed query. It allocates: such queries are few.

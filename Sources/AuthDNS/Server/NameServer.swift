@@ -17,6 +17,7 @@ public final class NameServer: Sendable {
     private let datagramWorkers: [DatagramWorker]
     private let streamWorker: StreamWorker
     let secureCounters = WorkerCounters()
+    let secureTap: QueryTap?
     private let threads = Mutex<[WorkerThread]>([])
     /// The farm's own zone.
     public let zone: ServedZone
@@ -52,14 +53,30 @@ public final class NameServer: Sendable {
         self.zone = zones[0]
         reverseZones = Array(zones.dropFirst())
         if let bound { sockets = bound } else { sockets = try BoundSockets(configuration) }
+        let interval = configuration.tapInterval
+        secureTap = interval.map { QueryTap(.tls, nil, nil, interval: $0) }
         datagramWorkers = sockets.all.filter { $0.kind == .datagram }.map {
             DatagramWorker(
                 socket: $0.socket.descriptor, isWildcard: $0.address.isUnspecified,
-                published: published, stopping: stopping, limit: configuration.settings.rateLimit)
+                published: published, stopping: stopping, limit: configuration.settings.rateLimit,
+                tap: NameServer.tap(.udp, [$0], interval))
         }
+        let listeners = sockets.all.filter { $0.kind == .stream }
         streamWorker = StreamWorker(
-            listeners: sockets.all.filter { $0.kind == .stream }.map { $0.socket.descriptor },
-            published: published, stopping: stopping, configuration: configuration)
+            listeners: listeners.map { $0.socket.descriptor }, published: published,
+            stopping: stopping, configuration: configuration,
+            tap: NameServer.tap(.tcp, listeners, interval))
+    }
+
+    /// - Parameter sockets: of the thread.
+    private static func tap(
+        _ transport: QueryTap.Transport, _ sockets: [BoundSocket], _ interval: Int?
+    ) -> QueryTap? {
+        guard let interval else { return nil }
+        let only = sockets.count == 1 && !sockets[0].address.isUnspecified
+        return QueryTap(
+            transport, only ? sockets[0].address : nil, sockets.first?.socket.port,
+            interval: interval)
     }
 
     /// - Throws: when a zone lies within another: a name belongs to one of them.
@@ -214,6 +231,11 @@ public final class NameServer: Sendable {
     public var countersByThread: [NameServerCounters] {
         datagramWorkers.map { $0.counters.counted(isTCP: false) }
             + [streamWorker.counters.counted(isTCP: true), secureCounters.counted(isTCP: true)]
+    }
+
+    /// Queries that are kept to be told of, by thread; empty when none are.
+    public var queryTaps: [QueryTap] {
+        (datagramWorkers.map(\.tap) + [streamWorker.tap, secureTap]).compactMap { $0 }
     }
 
     /// Addresses and ports that are answered on, as bound.

@@ -24,6 +24,9 @@ public struct NameServerConfiguration: Sendable {
     /// What replies say about the server, and whom it answers how.
     public var settings: ServerSettings
 
+    /// One in so many queries of each thread is kept to be told of (`queryTaps`); nil for none.
+    public var tapInterval: Int?
+
     /// Whether the zone comes from another server and is served as it is.
     public var isSecondary = false
 

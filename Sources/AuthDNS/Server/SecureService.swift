@@ -8,10 +8,10 @@ public final class SecureService {
     private let answerer: StreamAnswerer
     private var view: PublishedZones.View
 
-    init(_ published: PublishedZones, _ counters: WorkerCounters) {
+    init(_ published: PublishedZones, _ counters: WorkerCounters, _ tap: QueryTap?) {
         self.published = published
         self.counters = counters
-        answerer = StreamAnswerer(published, counters)
+        answerer = StreamAnswerer(published, counters, tap)
         view = PublishedZones.View(published)
     }
 
@@ -24,9 +24,10 @@ public final class SecureService {
         public var hasMore: Bool { state.transfer != nil }
     }
 
-    public func begin(with client: IPAddress) -> Conversation {
+    public func begin(with client: IPAddress, port: UInt16) -> Conversation {
         counters.add(.connections)
-        return Conversation(state: StreamConversation(client: client, isEncrypted: true))
+        return Conversation(
+            state: StreamConversation(client: client, port: port, isEncrypted: true))
     }
 
     /// A connection was not taken, since there are enough.
@@ -57,5 +58,7 @@ public final class SecureService {
 
 extension NameServer {
     /// For connections over TLS (RFC 7858, RFC 9103), on one thread.
-    public func secureService() -> SecureService { SecureService(published, secureCounters) }
+    public func secureService() -> SecureService {
+        SecureService(published, secureCounters, secureTap)
+    }
 }

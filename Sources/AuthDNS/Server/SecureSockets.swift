@@ -18,6 +18,11 @@ public final class SecureSockets: Sendable {
 
     public var isEmpty: Bool { all.isEmpty }
 
+    /// Addresses and ports, as bound.
+    public var endpoints: [(address: IPAddress, port: UInt16)] {
+        all.map { ($0.address, $0.socket.port) }
+    }
+
     /// The same sockets under descriptors that belong to the caller.
     public func duplicates() -> [Int32] {
         all.map { fcntl($0.socket.descriptor, F_DUPFD_CLOEXEC, 0) }.filter { $0 >= 0 }

@@ -96,6 +96,12 @@ struct Socket: ~Copyable {
             descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
     }
 
+    /// The port in a name that the kernel wrote.
+    static func port(of name: UnsafePointer<sockaddr_storage>) -> UInt16 {
+        // Safe: IPv4 and IPv6 have it at the same place, behind the family.
+        UInt16(bigEndian: unsafe UnsafeRawPointer(name).load(fromByteOffset: 2, as: UInt16.self))
+    }
+
     private static func family(of address: IPAddress) -> Int32 {
         switch address {
         case .v4: AF_INET

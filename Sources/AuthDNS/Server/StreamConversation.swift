@@ -10,6 +10,7 @@ struct StreamConversation {
     static let transferAhead = 128 << 10
 
     let client: IPAddress
+    let port: UInt16
     let isEncrypted: Bool
     private(set) var unsent: [UInt8] = []
     /// The transfer under way.
@@ -28,8 +29,9 @@ struct StreamConversation {
     private var taken = 0
     private var moved = false
 
-    init(client: IPAddress, isEncrypted: Bool) {
+    init(client: IPAddress, port: UInt16, isEncrypted: Bool) {
         self.client = client
+        self.port = port
         self.isEncrypted = isEncrypted
     }
 
@@ -89,8 +91,13 @@ final class StreamAnswerer {
     private let published: PublishedZones
     private let counters: WorkerCounters
     private var reply = [UInt8](repeating: 0, count: 65_535)
+    private let tap: QueryTap?
+    /// Queries up to the next that is kept.
+    private var untilTap: Int
 
-    init(_ published: PublishedZones, _ counters: WorkerCounters) {
+    init(_ published: PublishedZones, _ counters: WorkerCounters, _ tap: QueryTap?) {
+        self.tap = tap
+        untilTap = tap?.interval ?? .max
         self.published = published
         self.counters = counters
     }
@@ -127,10 +134,20 @@ final class StreamAnswerer {
         let outcome = respond(
             to: query.span, context: context, settings: view.settings, from: view.image,
             beside: view.others, into: &space)
+        keep(query, outcome.length, conversation)
         if outcome.isForPeer { return answerPeer(query, context, &conversation) }
         counters.note(outcome, from: conversation.client)
         guard outcome.length > 0 else { return }
         conversation.send(reply[..<outcome.length])
+    }
+
+    /// Keeps one in so many queries for whoever is told of them; those of other servers without their answers.
+    private func keep(_ query: [UInt8], _ length: Int, _ conversation: StreamConversation) {
+        untilTap -= 1
+        guard untilTap == 0, let tap else { return }
+        untilTap = tap.interval
+        let answer = Array(reply[..<length])
+        tap.keep(query.span, answer.span, from: conversation.client, port: conversation.port)
     }
 
     private func answerPeer(

@@ -9,6 +9,7 @@ import Synchronization
 final class StreamWorker: @unchecked Sendable {
     // @unchecked: everything but `counters` and `stopping` is touched by the one thread of `run`.
     let counters = WorkerCounters()
+    let tap: QueryTap?
     private let listeners: [Int32]
     private let published: PublishedZones
     private let stopping: StopFlag
@@ -29,12 +30,13 @@ final class StreamWorker: @unchecked Sendable {
 
     init(
         listeners: [Int32], published: PublishedZones, stopping: StopFlag,
-        configuration: NameServerConfiguration
+        configuration: NameServerConfiguration, tap: QueryTap? = nil
     ) {
+        self.tap = tap
         self.listeners = listeners
         self.published = published
         self.stopping = stopping
-        answerer = StreamAnswerer(published, counters)
+        answerer = StreamAnswerer(published, counters, tap)
         limits = (
             configuration.connections, configuration.connectionsPerClient,
             max(Int(configuration.idleTimeout.inSeconds), 1)
@@ -183,7 +185,8 @@ final class StreamWorker: @unchecked Sendable {
                 socklen_t(MemoryLayout<Int32>.size))
             counters.add(.connections)
             perClient[client, default: 0] += 1
-            connections[descriptor] = StreamConnection(client: client, now: seconds())
+            connections[descriptor] = StreamConnection(
+                client: client, port: unsafe Socket.port(of: &storage), now: seconds())
             watch(poll, descriptor, EPOLL_CTL_ADD, EPOLLIN.rawValue)
         }
     }
@@ -243,8 +246,8 @@ struct StreamConnection {
     var lastActive: Int
     var watched = EPOLLIN.rawValue
 
-    init(client: IPAddress, now: Int) {
-        conversation = StreamConversation(client: client, isEncrypted: false)
+    init(client: IPAddress, port: UInt16, now: Int) {
+        conversation = StreamConversation(client: client, port: port, isEncrypted: false)
         lastActive = now
     }
 

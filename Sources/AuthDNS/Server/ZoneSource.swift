@@ -15,13 +15,12 @@ struct ZoneSource {
     private(set) var serial: UInt32
     /// The serial that others have given to what is known now.
     private var given: UInt32?
-    /// Whether nothing was ever answered or saved.
-    private var isFresh: Bool
     private(set) var history: ZoneHistory
     private let journal: Journal
     private(set) var signing: ZoneSigning?
     private var requested: Set<Bool> = []
-    /// Whether the zone has come, in this run or an earlier one; for a secondary.
+    /// Whether a version was saved by an earlier run or has come from others in this one: until then there is none that a
+    /// serial would have to lead on from, and a secondary has nothing to answer with.
     var hasCome: Bool
 
     init(
@@ -33,7 +32,6 @@ struct ZoneSource {
         self.serial = serial
         self.journal = journal
         self.signing = signing
-        isFresh = saved == nil
         hasCome = saved != nil
         history = saved.map { journal.load(upTo: $0.serial) } ?? ZoneHistory()
         if let saved {
@@ -149,8 +147,8 @@ struct ZoneSource {
     /// The serial that others have given, if it leads on from this server's own.
     private mutating func takeGiven() -> UInt32? {
         defer { given = nil }
-        guard let given, isFresh || Serial.isNewer(given, than: serial) else { return nil }
-        isFresh = false
+        guard let given, !hasCome || Serial.isNewer(given, than: serial) else { return nil }
+        hasCome = true
         return given
     }
 

@@ -140,7 +140,8 @@ private final class TLSHandler: ChannelInboundHandler {
             return
         }
         client = address
-        conversation = service.begin(with: address)
+        conversation = service.begin(
+            with: address, port: UInt16(clamping: context.remoteAddress?.port ?? 0))
         context.fireChannelActive()
     }
 

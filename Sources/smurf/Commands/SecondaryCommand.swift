@@ -113,7 +113,7 @@ struct SecondaryCommand: AsyncParsableCommand {
             let server = try NameServer(
                 configuration: ground.names, zone: try StaticZone.placeholder(for: ground.apex),
                 logger: logger, on: ground.sockets)
-            let secure = try await tls.listener(for: server, on: ground.secure)
+            let secure = try await tls.listener(for: server, on: ground.secure, logger)
             server.start()
             for endpoint in server.endpoints {
                 logger.notice("answering DNS on \(endpoint.address) port \(endpoint.port)")

@@ -3,6 +3,7 @@ import AuthDNS
 import AuthDNSCore
 import DNSTransport
 import DeliveryCore
+import Dnstap
 import Farm
 import Foundation
 import Logging
@@ -74,6 +75,7 @@ struct ServeCommand: AsyncParsableCommand {
             """, transform: ZoneReverseCommand.network)
     var reverse: [Network] = []
     @OptionGroup var nameServer: NameServerOptions
+    @OptionGroup(title: "LOG OF QUERIES") var queryLog: QueryLogOptions
     @OptionGroup(title: "DNS OVER TLS") var tls: TLSOptions
     @OptionGroup(title: "DNSSEC") var signing: SigningOptions
     @OptionGroup(title: "RECORDS FOR MAIL") var mail: MailRecordOptions
@@ -129,6 +131,7 @@ struct ServeCommand: AsyncParsableCommand {
         try nameServer.addSecondaries(to: &names)
         names.signing = try signing.signing(in: data)
         names.reverse = reverse
+        names.tapInterval = queryLog.interval
         names.peers.areSecret = tls.transfersByTLS
         try DataDirectory.prepare(data)
         do {
@@ -167,12 +170,17 @@ struct ServeCommand: AsyncParsableCommand {
                 on: ground.sockets)
             // By the zone file alone the names of roles would not exist. A resolver asks another node instead.
             if cluster.etcd != nil, !nameServer.hasMembers { nameServer.setServing(false) }
-            secure = try await tls.listener(for: nameServer, on: ground.secure)
+            secure = try await tls.listener(for: nameServer, on: ground.secure, logger)
             node = try controlNode(ground.sources, lock, nameServer, logger)
         } catch {
             throw Report.failure("\(error)")
         }
-        defer { nameServer.stop() }
+        let tap = queryLog.sender(
+            of: nameServer, identity: self.nameServer.nsid, version: "smurf", logger)
+        defer {
+            nameServer.stop()
+            tap?.stop()
+        }
         try await serve(&node, nameServer, ground, logger)
         await secure?.stop()
     }

@@ -1,6 +1,8 @@
 import ArgumentParser
 import AuthDNS
 import DNSTransport
+import Farm
+import Logging
 
 /// What an operator can say about DNS over TLS.
 struct TLSOptions: ParsableArguments {
@@ -38,10 +40,16 @@ struct TLSOptions: ParsableArguments {
     var files: [String] { [certificate, key, clients].compactMap { $0 } }
 
     /// Begins to answer; nil when nothing is to be answered over TLS.
-    func listener(for server: NameServer, on sockets: SecureSockets) async throws -> TLSListener? {
+    func listener(
+        for server: NameServer, on sockets: SecureSockets, _ logger: Logger
+    ) async throws -> TLSListener? {
         guard !sockets.isEmpty, let certificate, let key else { return nil }
-        return try await TLSListener(
+        let listener = try await TLSListener(
             server, on: sockets,
             TLSListener.Settings(certificate: certificate, key: key, clientAuthority: clients))
+        for endpoint in sockets.endpoints {
+            logger.notice("answering DNS over TLS on \(endpoint.address) port \(endpoint.port)")
+        }
+        return listener
     }
 }
