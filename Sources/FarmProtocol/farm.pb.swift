@@ -207,6 +207,15 @@ public nonisolated enum Smurffarm_V1_KeysAction: SwiftProtobuf.Enum, Swift.CaseI
 
   /// keys on disk that are in the clear
   case encrypt // = 3
+
+  /// ask the parent to remove its DS records, then end signing
+  case unsign // = 4
+
+  /// the parent has none any more
+  case undelegated // = 5
+
+  /// take that back
+  case sign // = 6
   case UNRECOGNIZED(Int)
 
   public init() {
@@ -219,6 +228,9 @@ public nonisolated enum Smurffarm_V1_KeysAction: SwiftProtobuf.Enum, Swift.CaseI
     case 1: self = .replace
     case 2: self = .delegated
     case 3: self = .encrypt
+    case 4: self = .unsign
+    case 5: self = .undelegated
+    case 6: self = .sign
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -229,6 +241,9 @@ public nonisolated enum Smurffarm_V1_KeysAction: SwiftProtobuf.Enum, Swift.CaseI
     case .replace: return 1
     case .delegated: return 2
     case .encrypt: return 3
+    case .unsign: return 4
+    case .undelegated: return 5
+    case .sign: return 6
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -239,6 +254,9 @@ public nonisolated enum Smurffarm_V1_KeysAction: SwiftProtobuf.Enum, Swift.CaseI
     .replace,
     .delegated,
     .encrypt,
+    .unsign,
+    .undelegated,
+    .sign,
   ]
 
 }
@@ -1837,6 +1855,9 @@ public nonisolated struct Smurffarm_V1_KeysRequest: Sendable {
   /// who asks, for the log
   public var `operator`: String = String()
 
+  /// one of those that are served; empty = the farm's own
+  public var zone: String = String()
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1898,6 +1919,12 @@ public nonisolated struct Smurffarm_V1_KeyView: Sendable {
 
   /// its secret, on disk
   public var encrypted: Bool = false
+
+  /// the parent was asked to remove its DS records
+  public var withdrawn: Int64 = 0
+
+  /// it was seen to have none
+  public var undelegated: Int64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1977,7 +2004,7 @@ nonisolated extension Smurffarm_V1_Verdict: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension Smurffarm_V1_KeysAction: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0KEYS_ACTION_LIST\0\u{1}KEYS_ACTION_REPLACE\0\u{1}KEYS_ACTION_DELEGATED\0\u{1}KEYS_ACTION_ENCRYPT\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0KEYS_ACTION_LIST\0\u{1}KEYS_ACTION_REPLACE\0\u{1}KEYS_ACTION_DELEGATED\0\u{1}KEYS_ACTION_ENCRYPT\0\u{1}KEYS_ACTION_UNSIGN\0\u{1}KEYS_ACTION_UNDELEGATED\0\u{1}KEYS_ACTION_SIGN\0")
 }
 
 nonisolated extension Smurffarm_V1_AgentReport: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -5018,7 +5045,7 @@ nonisolated extension Smurffarm_V1_HistoryLine: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Smurffarm_V1_KeysRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".KeysRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}action\0\u{3}entry_point\0\u{1}tag\0\u{1}operator\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}action\0\u{3}entry_point\0\u{1}tag\0\u{1}operator\0\u{1}zone\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5030,6 +5057,7 @@ nonisolated extension Smurffarm_V1_KeysRequest: SwiftProtobuf.Message, SwiftProt
       case 2: try { try decoder.decodeSingularBoolField(value: &self.entryPoint) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.tag) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.`operator`) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.zone) }()
       default: break
       }
     }
@@ -5048,6 +5076,9 @@ nonisolated extension Smurffarm_V1_KeysRequest: SwiftProtobuf.Message, SwiftProt
     if !self.`operator`.isEmpty {
       try visitor.visitSingularStringField(value: self.`operator`, fieldNumber: 4)
     }
+    if !self.zone.isEmpty {
+      try visitor.visitSingularStringField(value: self.zone, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5056,6 +5087,7 @@ nonisolated extension Smurffarm_V1_KeysRequest: SwiftProtobuf.Message, SwiftProt
     if lhs.entryPoint != rhs.entryPoint {return false}
     if lhs.tag != rhs.tag {return false}
     if lhs.`operator` != rhs.`operator` {return false}
+    if lhs.zone != rhs.zone {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -5118,7 +5150,7 @@ nonisolated extension Smurffarm_V1_KeysView: SwiftProtobuf.Message, SwiftProtobu
 
 nonisolated extension Smurffarm_V1_KeyView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".KeyView"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tag\0\u{1}algorithm\0\u{3}entry_point\0\u{1}state\0\u{1}created\0\u{1}published\0\u{1}announced\0\u{1}delegated\0\u{1}activated\0\u{1}retired\0\u{1}removed\0\u{1}encrypted\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tag\0\u{1}algorithm\0\u{3}entry_point\0\u{1}state\0\u{1}created\0\u{1}published\0\u{1}announced\0\u{1}delegated\0\u{1}activated\0\u{1}retired\0\u{1}removed\0\u{1}encrypted\0\u{1}withdrawn\0\u{1}undelegated\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -5138,6 +5170,8 @@ nonisolated extension Smurffarm_V1_KeyView: SwiftProtobuf.Message, SwiftProtobuf
       case 10: try { try decoder.decodeSingularInt64Field(value: &self.retired) }()
       case 11: try { try decoder.decodeSingularInt64Field(value: &self.removed) }()
       case 12: try { try decoder.decodeSingularBoolField(value: &self.encrypted) }()
+      case 13: try { try decoder.decodeSingularInt64Field(value: &self.withdrawn) }()
+      case 14: try { try decoder.decodeSingularInt64Field(value: &self.undelegated) }()
       default: break
       }
     }
@@ -5180,6 +5214,12 @@ nonisolated extension Smurffarm_V1_KeyView: SwiftProtobuf.Message, SwiftProtobuf
     if self.encrypted != false {
       try visitor.visitSingularBoolField(value: self.encrypted, fieldNumber: 12)
     }
+    if self.withdrawn != 0 {
+      try visitor.visitSingularInt64Field(value: self.withdrawn, fieldNumber: 13)
+    }
+    if self.undelegated != 0 {
+      try visitor.visitSingularInt64Field(value: self.undelegated, fieldNumber: 14)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -5196,6 +5236,8 @@ nonisolated extension Smurffarm_V1_KeyView: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.retired != rhs.retired {return false}
     if lhs.removed != rhs.removed {return false}
     if lhs.encrypted != rhs.encrypted {return false}
+    if lhs.withdrawn != rhs.withdrawn {return false}
+    if lhs.undelegated != rhs.undelegated {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

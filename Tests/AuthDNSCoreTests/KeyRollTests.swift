@@ -1,7 +1,8 @@
-import AuthDNSCore
 import Farm
 import TestSupport
 import Testing
+
+@testable import AuthDNSCore
 
 /// A zone's keys through whole rolls under a clock of the test's own: at no moment may a resolver's cache hold a
 /// signature whose key it cannot have, or a DS record without a key.
@@ -41,12 +42,14 @@ import Testing
 
         /// The parent follows CDS a day late, and its servers are asked then.
         private mutating func actAsParent(_ signing: SigningKeys) throws {
-            guard let wanted = signing.announced?.map(\.tag), Set(wanted) != parent else { return }
+            let asked = signing.withdraws ? [] : signing.announced?.map(\.tag)
+            guard let wanted = asked, Set(wanted) != parent else { return }
             let takesAt = parentTakesAt ?? now + day
             parentTakesAt = takesAt
             guard now >= takesAt else { return }
             parent = Set(wanted)
             parentTakesAt = nil
+            if signing.withdraws { keys.noteUndelegation(now: now) }
             for index in keys.indices where parent.contains(keys[index].key.tag) {
                 keys[index].delegated = now
             }
@@ -55,6 +58,10 @@ import Testing
         /// What any mixture of what caches may hold now must satisfy.
         func check(_ roll: KeyRoll) {
             let signing = roll.signing
+            if keys.withdrawal == .done {
+                return #expect(
+                    !delegations.contains { $0.until > now }, "a cached DS leads nowhere")
+            }
             for cached in keySets where cached.until > now {
                 for signature in signatures where signature.until > now {
                     #expect(cached.tags.contains(signature.tag), "a cached key set lacks a signer")
@@ -99,6 +106,68 @@ import Testing
             #expect(world.keys.filter { !$0.key.isEntryPoint }.count > 12)
             #expect(world.keys.filter { !$0.key.isEntryPoint && $0.isPublished }.count <= 2)
         }
+    }
+
+    /// Keys and signatures stay until no cache has a DS record, whatever else was going on; then the zone is left alone,
+    /// and can be signed anew.
+    @Test(arguments: [true, false], [0, 1, 2, 3, 4, 6] as [UInt64])
+    func aZoneLeavesDNSSECWithoutABogusMoment(isSplit: Bool, daysAfterRoll: UInt64) throws {
+        var world = World(
+            policy: KeyPolicy(
+                isSplit: isSplit, algorithm: .ed25519, zoneKeyLifetime: 10 * Self.day,
+                propagation: 900, keyTTL: 7200, delegationTTL: 2 * Self.day), longestTTL: 86_400)
+        try live(&world, until: 20 * Self.day, requests: [:])
+        #expect(!world.parent.isEmpty)
+        try live(&world, until: daysAfterRoll * Self.day + 1, requests: [0: [true]])
+        world.keys.withdraw(now: world.now)
+        let asked = try world.step()
+        #expect(asked.signing.withdraws && asked.signing.entryPoints.isEmpty)
+        #expect(!asked.signing.zoneSigners.isEmpty && !asked.signing.keySigners.isEmpty)
+        let apex = try #require(DomainName("f.test"))
+        let records = asked.signing.records(at: apex)
+        #expect(records.filter { $0.type == .cds }.map(\.data) == [[0, 0, 0, 0, 0]])
+        #expect(records.filter { $0.type == .cdnskey }.map(\.data) == [[0, 0, 3, 0, 0]])
+        // The parent follows a day late, or sooner if it comes to look for what was asked before.
+        let start = world.now
+        while world.keys.withdrawal != .done {
+            try live(&world, until: 1800, requests: [:])
+            try #require(world.now < start + 4 * Self.day)
+        }
+        #expect(world.parent.isEmpty)
+        for key in world.keys where key.undelegated != nil {
+            #expect((key.removed ?? 0) > (key.undelegated ?? 0) + 2 * Self.day)
+        }
+        let left = world.keys
+        try live(&world, until: 30 * Self.day, requests: [3600: [true, false]])
+        #expect(world.keys == left, "nothing moves until somebody wants it")
+        world.keys.signAgain()
+        (world.keySets, world.signatures) = ([], [])
+        try live(&world, until: 20 * Self.day, requests: [:])
+        let signing = try world.step().signing
+        #expect(!world.parent.isEmpty && !signing.withdraws && signing.announced?.count == 1)
+    }
+
+    @Test func leavingIsTakenBackAtAnyMoment() throws {
+        var world = World(
+            policy: KeyPolicy(algorithm: .ed25519, delegationTTL: 2 * Self.day), longestTTL: 3600)
+        try live(&world, until: 10 * Self.day, requests: [:])
+        let (keys, tag) = (world.keys, world.keys[0].key.tag)
+        for later in [0, 1800, Self.day, 2 * Self.day] {
+            world.keys.withdraw(now: world.now)
+            try live(&world, until: later, requests: [:])
+            #expect(world.keys.withdrawal != .done)
+            world.keys.signAgain()
+            #expect(world.keys.withdrawal == .none)
+            #expect(try world.step().signing.announced?.map(\.tag) == [tag])
+            try live(&world, until: 5 * Self.day, requests: [:])
+            #expect(world.parent == [tag] && world.keys.count == keys.count)
+        }
+        // A parent that points at the zone again is waited for again.
+        world.keys.withdraw(now: world.now)
+        world.keys.noteUndelegation(now: world.now)
+        #expect(world.keys.withdrawal == .undelegated(since: world.now))
+        world.keys.noteUndelegation(now: nil)
+        #expect(world.keys.withdrawal == .asked)
     }
 
     @Test func aSuccessorWaitsForTheParentForEver() throws {

@@ -332,7 +332,7 @@ import ZoneFile
         #expect(try count("_acme-challenge.below.cut.f.test") == 0)
         let names = ["_acme-challenge.alias", "_acme-challenge.below.cut", "_acme-challenge.web"]
         let rooms = try names.map {
-            server.canAnswerText(at: try #require(DomainName($0 + ".f.test")))
+            server.zone.canAnswerText(at: try #require(DomainName($0 + ".f.test")))
         }
         #expect(rooms == [false, false, true])
         try server.publish(membership(2, 3))
@@ -380,17 +380,20 @@ import ZoneFile
         defer { server.stop() }
         func announced(_ count: Int) async throws {
             let end = ContinuousClock.now + .seconds(60)
-            while server.keys.count(where: \.awaitsDelegation) < count {
-                try #require(ContinuousClock.now < end, "\(server.keys.map(\.state))")
+            while server.zone.keys.count(where: \.awaitsDelegation) < count {
+                try #require(ContinuousClock.now < end, "\(server.zone.keys.map(\.state))")
                 try await Task.sleep(for: .milliseconds(100))
             }
         }
-        #expect(server.entryPoints == server.keys.map(\.key), "before the parent was ever asked")
+        #expect(
+            server.zone.entryPoints == server.zone.keys.map(\.key),
+            "before the parent was ever asked")
         try await announced(1)
-        try server.replaceKey(isEntryPoint: true)
-        #expect(server.entryPoints == [server.keys[0].key], "before caches have the new key")
+        try server.zone.replaceKey(isEntryPoint: true)
+        #expect(
+            server.zone.entryPoints == [server.zone.keys[0].key], "before caches have the new key")
         try await announced(2)
-        #expect(server.entryPoints == [server.keys[1].key])
-        #expect(try server.noteDelegation().key == server.keys[1].key)
+        #expect(server.zone.entryPoints == [server.zone.keys[1].key])
+        #expect(try server.zone.noteDelegation().key == server.zone.keys[1].key)
     }
 }

@@ -91,6 +91,43 @@ import Testing
         #expect(!step.contains("s01.smurf.example.test."), "only what has changed: \(step)")
     }
 
+    /// With --dnssec it is signed by a key of its own, which its own parent has to be told of; BIND's verifier finds the
+    /// transferred zone whole.
+    @Test(.timeLimit(.minutes(2))) func itIsSignedToo() async throws {
+        let farm = try ControlNodeFixture()
+        let options = [
+            "--reverse": "127.0.1.0/29", "--secondary": "127.0.0.1", "--dnssec": "csk",
+        ]
+        let node = try await farm.start(options)
+        defer { node.signal(SIGKILL) }
+        let own = try await farm.smurf("zone", "ds")
+        let reverse = try await farm.smurf("zone", "ds", "--of", Self.zone)
+        #expect(reverse.output.hasPrefix("\(Self.zone). IN DS "), "\(reverse.errors)")
+        #expect(reverse.output.split(separator: " ")[3] != own.output.split(separator: " ")[3])
+        let delegation = try await farm.smurf("zone", "delegation", "--of", Self.zone)
+        #expect(
+            delegation.output.contains("\(Self.zone). IN NS ns1.smurf.example.test."),
+            "\(delegation.output)")
+        let unknown = try await farm.smurf("zone", "keys", "--of", "example.org")
+        #expect(
+            unknown.status != 0 && unknown.errors.contains("these are: smurf.example.test, "),
+            "\(unknown.errors)")
+        let whole = try await Dig.full(
+            Self.zone, "AXFR", at: "127.0.0.1", port: farm.dnsPort,
+            options: ["+tcp", "+onesoa", "+nocomments"])
+        let file = try farm.directory.write("reverse.signed", whole)
+        let verdict = try await run(["dnssec-verify", "-z", "-o", Self.zone, file])
+        #expect(verdict.status == 0, "\(verdict.output)\(verdict.errors)\(whole)")
+        let files = try FileManager.default.contentsOfDirectory(atPath: farm.data + "/keys")
+        #expect(
+            files.contains { $0.hasPrefix("K0%2F29.1.0.127.in-addr.arpa.+013+") }, "\(files)")
+        #expect(await node.stop() == 0)
+        let again = try await farm.start(options)
+        defer { again.signal(SIGKILL) }
+        #expect(try await farm.smurf("zone", "ds", "--of", Self.zone).output == reverse.output)
+        #expect(await again.stop() == 0)
+    }
+
     @Test func zonesWithinEachOtherAreRefused() async throws {
         let farm = try ControlNodeFixture()
         let both = farm.arguments(["--reverse": "127.0.1.0/29"]) + ["--reverse", "127.0.1.0/24"]

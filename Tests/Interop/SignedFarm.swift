@@ -51,6 +51,8 @@ final class SignedFarm: Sendable {
 
     func smurf(_ words: String...) async throws -> Finished { try await node.smurf(words) }
 
+    func smurf(_ words: [String]) async throws -> Finished { try await node.smurf(words) }
+
     /// A validating resolver whose trust anchor is what `smurf zone ds` prints now.
     func startResolver() async throws -> Resolver {
         let port = try Product.freePort()

@@ -37,8 +37,8 @@ public struct KeyDirectory: Sendable {
             throw NameServerError("cannot read the keys in \(path): \(error.localizedDescription)")
         }
         var keys: [TimedKey] = []
-        for name in names.sorted() where name.hasPrefix("K\(zone).+") && name.hasSuffix(".private")
-        {
+        for name in names.sorted()
+        where name.hasPrefix("K\(KeyDirectory.safe(zone)).+") && name.hasSuffix(".private") {
             keys.append(try read(path + "/" + name))
         }
         return keys.sorted { ($0.created, $0.key.tag) < ($1.created, $1.key.tag) }
@@ -113,14 +113,22 @@ public struct KeyDirectory: Sendable {
         func padded(_ number: Int, _ width: Int) -> String {
             String(repeating: "0", count: max(0, width - String(number).count)) + String(number)
         }
-        return "K\(key.zone).+\(padded(Int(key.algorithm.rawValue), 3))+\(padded(Int(key.tag), 5))"
+        return
+            "K\(safe(key.zone)).+\(padded(Int(key.algorithm.rawValue), 3))+\(padded(Int(key.tag), 5))"
+    }
+
+    /// A name as part of a file's name; that of a reverse zone may have a slash (RFC 2317).
+    private static func safe(_ zone: DomainName) -> String {
+        zone.description.replacing("/", with: "%2F")
     }
 
     /// Names of moments in private files; BIND's, as far as it has them.
     private static var moments: [(String, WritableKeyPath<TimedKey, UInt64?>)] {
         [
             ("Publish", \.published), ("SyncPublish", \.announced), ("DSPublish", \.delegated),
-            ("Activate", \.activated), ("Inactive", \.retired), ("Delete", \.removed),
+            ("Activate", \.activated), ("Inactive", \.retired), ("DSWithdraw", \.withdrawn),
+            ("DSRemoved", \.undelegated),
+            ("Delete", \.removed),
         ]
     }
 

@@ -19,7 +19,7 @@ public final class NameServer: Sendable {
     let secureCounters = WorkerCounters()
     private let threads = Mutex<[WorkerThread]>([])
     /// The farm's own zone.
-    let zone: ServedZone
+    public let zone: ServedZone
     private let reverseZones: [ServedZone]
 
     /// Loads the saved images; nothing is answered before `start`.
@@ -127,7 +127,8 @@ public final class NameServer: Sendable {
         threads.withLock { $0 = started }
     }
 
-    private var zones: [ServedZone] { [zone] + reverseZones }
+    /// The farm's own zone, and then the reverse zones.
+    public var zones: [ServedZone] { [zone] + reverseZones }
 
     /// Does what time demands, until the server stops.
     private func maintain() {

@@ -25,8 +25,10 @@ struct SavedZone {
         // What was published counts, not what the file says: on a circle either can seem newer.
         let reserved = SavedZone.reservedSerial(store, logger)
         let last = reserved ?? saved?.serial ?? SOAData(zone.soa.data)?.serial ?? 0
-        let settings = network == nil ? configuration.signing : nil
-        let signing = try settings.map { settings throws(NameServerError) in
+        if configuration.signing == nil, let saved, !configuration.isSecondary {
+            SavedZone.warnOfSignatures(in: saved, logger)
+        }
+        let signing = try configuration.signing.map { settings throws(NameServerError) in
             try ZoneSigning(settings, zone: apex)
         }
         source = try ZoneSource(
@@ -89,6 +91,15 @@ struct SavedZone {
             logger.error("the saved image is unreadable; starting from the zone file: \(error)")
             return nil
         }
+    }
+
+    private static func warnOfSignatures(in saved: ZoneImage, _ logger: Logger) {
+        guard saved.records.contains(where: { $0.type == .dnskey }) else { return }
+        logger.warning(
+            """
+            \(saved.apex) was signed and is not any more: if its parent has DS records, resolvers refuse it; start with \
+            --dnssec and say 'smurf zone unsign'
+            """)
     }
 
     /// - Throws: when nothing was ever saved, and cannot be. Otherwise a full disk is no reason not to answer.

@@ -1,4 +1,4 @@
-import AuthDNSCore
+public import AuthDNSCore
 import Farm
 import Foundation
 import Logging
@@ -8,7 +8,7 @@ import Synchronization
 /// saved and published. It answers nothing itself: sockets and threads are the server's.
 ///
 /// Threads: all members may be called from anywhere. What publishes blocks on the disk.
-final class ServedZone: Sendable {
+public final class ServedZone: Sendable {
     /// Its number among the published ones.
     let number: Int
     let store: ImageStore
@@ -48,7 +48,7 @@ final class ServedZone: Sendable {
     }
 
     /// What is served.
-    var image: ZoneImage { published.current(number) }
+    public var image: ZoneImage { published.current(number) }
 
     /// Whether a restart would serve what is served now.
     var isSaved: Bool { !isUnsaved.load(ordering: .relaxed) }
@@ -125,6 +125,23 @@ final class ServedZone: Sendable {
             } catch {
                 next.takeBack(to: source)
                 return .failure(NameServerError("\(error)"))
+            }
+        }
+        return try result.get()
+    }
+
+    /// Encrypts the keys that are in the clear on disk. It takes some tenths of a second for each. No new version comes
+    /// of it, and none may fail because of it.
+    /// - Returns: how many were.
+    /// - Throws: when the zone is not signed, there is no passphrase, or the disk does not take them.
+    public func encryptKeys() throws(NameServerError) -> Int {
+        guard !keys.isEmpty else { throw NameServerError.unsigned }
+        let result: Result<Int, NameServerError> = source.withLock { source in
+            guard !isPaused.load(ordering: .relaxed) else { return .failure(.replaced) }
+            do throws(NameServerError) {
+                return .success(try source.encryptKeys())
+            } catch {
+                return .failure(error)
             }
         }
         return try result.get()

@@ -2,35 +2,18 @@ public import AuthDNSCore
 import Synchronization
 
 /// What an operator may know and say about the zone beside its files: above all the keys of a signed one.
-extension NameServer {
+extension ServedZone {
     /// Every key of the zone that is known, in the order of creation; empty for an unsigned zone.
-    public var keys: [TimedKey] { zone.source.withLock { $0.signing?.keys ?? [] } }
+    public var keys: [TimedKey] { source.withLock { $0.signing?.keys ?? [] } }
 
     /// Keys that the parent should point at now (DS).
-    public var entryPoints: [ZoneKey] { zone.source.withLock { $0.signing?.entryPoints ?? [] } }
+    public var entryPoints: [ZoneKey] { source.withLock { $0.signing?.entryPoints ?? [] } }
 
     /// Those of them whose secret is encrypted on disk.
     public var encryptedKeys: Set<ZoneKey> {
-        zone.source.withLock { source in
+        source.withLock { source in
             Set(source.signing.map { $0.keys.map(\.key).filter($0.isEncrypted) } ?? [])
         }
-    }
-
-    /// Encrypts the keys that are in the clear on disk. It takes some tenths of a second for each.
-    /// - Returns: how many were.
-    /// - Throws: when the zone is not signed, there is no passphrase, or the disk does not take them.
-    public func encryptKeys() throws(NameServerError) -> Int {
-        guard !keys.isEmpty else { throw NameServerError.unsigned }
-        // No new version comes of it, and none may fail because of it.
-        let result: Result<Int, NameServerError> = zone.source.withLock { source in
-            guard !zone.isPaused.load(ordering: .relaxed) else { return .failure(.replaced) }
-            do throws(NameServerError) {
-                return .success(try source.encryptKeys())
-            } catch {
-                return .failure(error)
-            }
-        }
-        return try result.get()
     }
 
     /// Begins to replace a kind of key: the successor is published now and takes over when caches allow.
@@ -39,6 +22,9 @@ extension NameServer {
     public func replaceKey(isEntryPoint: Bool) throws(NameServerError) {
         let own = keys.filter { $0.key.isEntryPoint == isEntryPoint && $0.isPublished }
         guard !keys.isEmpty else { throw NameServerError.unsigned }
+        guard keys.withdrawal == .none else {
+            throw NameServerError("the zone is on its way out of DNSSEC: 'smurf zone sign' first")
+        }
         guard !own.isEmpty else {
             throw NameServerError(
                 "the zone is signed with one key for everything (csk): replace that one")
@@ -47,7 +33,7 @@ extension NameServer {
             let newest = own.last.map { "\($0.key.tag) (\($0.state))" } ?? ""
             throw NameServerError("a key of this kind is being replaced already: see \(newest)")
         }
-        try zone.rebuild { $0.replaceKey(isEntryPoint: isEntryPoint) }
+        try rebuild { $0.replaceKey(isEntryPoint: isEntryPoint) }
     }
 
     /// Takes notice that the parent's servers all give the DS record of the key that they were asked for.
@@ -58,16 +44,50 @@ extension NameServer {
     public func noteDelegation(of tag: UInt16? = nil) throws(NameServerError) -> TimedKey {
         guard !keys.isEmpty else { throw NameServerError.unsigned }
         var noted: TimedKey?
-        try zone.rebuild { noted = try $0.noteDelegation(of: tag, unixTime: Clock.unixTime()) }
+        try rebuild { noted = try $0.noteDelegation(of: tag, unixTime: Clock.unixTime()) }
         guard let noted else {
             throw NameServerError("no key waits for the parent's DS record now")
         }
         return noted
     }
 
+    /// Begins to leave DNSSEC: the parent is asked to remove its DS records; the zone stays signed.
+    /// - Throws: when the zone is not signed, or on that way already.
+    public func unsign() throws(NameServerError) {
+        guard !keys.isEmpty, keys.withdrawal != .done else { throw NameServerError.unsigned }
+        guard keys.withdrawal == .none else {
+            throw NameServerError(
+                "the parent was asked already to remove its DS records: see 'smurf zone keys'")
+        }
+        try rebuild { try $0.changeKeys { $0.withdraw(now: Clock.unixTime()) } }
+    }
+
+    /// Takes notice of whether the parent's servers have DS records, on the way out of DNSSEC: from the first moment
+    /// on at which they have none, caches are waited for.
+    /// - Throws: when the zone is not on that way.
+    public func noteUndelegation(_ isSo: Bool = true) throws(NameServerError) {
+        switch keys.withdrawal {
+        case .asked, .undelegated:
+            let now = isSo ? Clock.unixTime() : nil
+            try rebuild { try $0.changeKeys { $0.noteUndelegation(now: now) } }
+        case .none, .done:
+            throw NameServerError(
+                "the parent was not asked to remove DS records: 'smurf zone unsign' does that")
+        }
+    }
+
+    /// Takes `unsign` back; a zone that is no longer signed gets new keys.
+    /// - Throws: when nothing was to be taken back.
+    public func sign() throws(NameServerError) {
+        guard keys.withdrawal != .none else {
+            throw keys.isEmpty ? NameServerError.unsigned : NameServerError("the zone is signed")
+        }
+        try rebuild { try $0.changeKeys { $0.signAgain() } }
+    }
+
     /// Whether the zone file leaves room for a TXT record at a name of the zone.
     public func canAnswerText(at owner: DomainName) -> Bool {
-        zone.source.withLock { $0.zone.canAnswerText(at: owner) }
+        source.withLock { $0.zone.canAnswerText(at: owner) }
     }
 }
 

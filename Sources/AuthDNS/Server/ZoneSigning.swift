@@ -100,9 +100,24 @@ struct ZoneSigning {
         return key
     }
 
+    /// Changes keys, and writes those that are not as they were.
+    /// - Throws: when the disk does not take one; those before it are written.
+    mutating func change(_ body: (inout [TimedKey]) -> Void) throws(NameServerError) {
+        var next = keys
+        body(&next)
+        for (index, key) in next.enumerated() where key != keys[index] {
+            try directory.save(key)
+            keys[index] = key
+        }
+    }
+
     mutating func sign(
         _ content: ZoneContent, serial: UInt32, unixTime: UInt64
     ) throws(ZoneFault) -> ZoneContent {
+        guard !signingKeys.published.isEmpty else {
+            (names, nextDue) = (SignedNames(), nextStep)
+            return content
+        }
         let now = UInt32(truncatingIfNeeded: unixTime)
         let signer = ZoneSigner(keys: signingKeys, lifetime: lifetime)
         let (signed, names) = try signer.sign(content, serial: serial, now: now, before: names)

@@ -101,6 +101,11 @@ struct ZoneSource {
         try signing?.encryptKeys() ?? 0
     }
 
+    /// Changes what is noted of the keys.
+    mutating func changeKeys(_ body: (inout [TimedKey]) -> Void) throws(NameServerError) {
+        try signing?.change(body)
+    }
+
     /// The parent points at the key of this tag, or at whichever it was asked to point at.
     /// - Returns: the key; nil when none is waited for.
     mutating func noteDelegation(

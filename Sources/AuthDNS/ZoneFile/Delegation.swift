@@ -99,7 +99,7 @@ public struct Delegation: Hashable, Sendable {
                 "the parent has the address \(Presentation.address($0)), the zone has not"
             }
             + lines(parent.keys, keys) {
-                "the parent has DS \(Presentation.delegation($0)), which is no key of the zone"
+                "the parent has DS \(Presentation.delegation($0)), which the zone does not want"
             }
         return lacking + wrong
     }

@@ -10,7 +10,8 @@ struct ZoneCommand: AsyncParsableCommand {
         abstract: "Checks zone files and the parent; keys and challenges of the served zone.",
         subcommands: [
             Check.self, ZoneKeysCommand.self, ZoneDSCommand.self, ZoneDelegationCommand.self,
-            ZoneRollCommand.self, ZoneChallengeCommand.self, ZoneReverseCommand.self,
+            ZoneRollCommand.self, ZoneUnsignCommand.self, ZoneSignCommand.self,
+            ZoneChallengeCommand.self, ZoneReverseCommand.self,
         ])
 
     struct Check: AsyncParsableCommand {

@@ -21,11 +21,12 @@ struct ZoneKeysListCommand: AsyncParsableCommand {
             secret is encrypted.
             """)
 
+    @OptionGroup var choice: ZoneChoice
     @OptionGroup var control: ControlConnection
     @Flag(help: "Print JSON.") var json = false
 
     func run() async throws {
-        let view = try await control.ask { try await $0.keys(.init()) }
+        let view = try await control.ask { try await $0.keys(choice.request()) }
         if json { return print(try view.jsonString()) }
         guard !view.keys.isEmpty else {
             return print("\(view.zone) is not signed: start serve with --dnssec")
@@ -34,7 +35,7 @@ struct ZoneKeysListCommand: AsyncParsableCommand {
         for key in view.keys {
             let moments = [
                 key.created, key.published, key.announced, key.delegated, key.activated,
-                key.retired, key.removed,
+                key.retired, key.withdrawn, key.undelegated, key.removed,
             ]
             let since = Date(timeIntervalSince1970: Double(moments.max() ?? 0))
             let hasZoneKeys = view.keys.contains { !$0.entryPoint }
@@ -76,12 +77,17 @@ struct ZoneDSCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ds", abstract: "Prints the DS records that the parent zone should have.")
 
+    @OptionGroup var choice: ZoneChoice
     @OptionGroup var control: ControlConnection
 
     func run() async throws {
-        let view = try await control.ask { try await $0.keys(.init()) }
+        let view = try await control.ask { try await $0.keys(choice.request()) }
         guard !view.ds.isEmpty else {
-            throw Report.failure("\(view.zone) is not signed: start serve with --dnssec")
+            let isLeaving = view.keys.contains { $0.withdrawn != 0 }
+            throw Report.failure(
+                isLeaving
+                    ? "\(view.zone) wants no DS records: it leaves DNSSEC, or has (see 'smurf zone keys')"
+                    : "\(view.zone) is not signed: start serve with --dnssec")
         }
         view.printDelegationSigners()
     }
@@ -101,10 +107,11 @@ struct ZoneDelegationCommand: AsyncParsableCommand {
         abstract: "Prints what the parent zone needs: NS, glue and DS records.",
         discussion: "Copy the lines into the parent's zone file, or into its registrar's form.")
 
+    @OptionGroup var choice: ZoneChoice
     @OptionGroup var control: ControlConnection
 
     func run() async throws {
-        let view = try await control.ask { try await $0.keys(.init()) }
+        let view = try await control.ask { try await $0.keys(choice.request()) }
         for server in view.nameServers { print("\(view.zone). IN NS \(server).") }
         for glue in view.glue { print(glue) }
         view.printDelegationSigners()
@@ -128,6 +135,7 @@ struct ZoneRollCommand: AsyncParsableCommand {
     @Flag(help: "The parent has the DS record of the new key now.") var delegated = false
     @Option(help: "Tag of the key that --delegated is about, when it is not the newest.")
     var key: UInt16?
+    @OptionGroup var choice: ZoneChoice
     @OptionGroup var control: ControlConnection
 
     func validate() throws {
@@ -137,7 +145,7 @@ struct ZoneRollCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let request = Smurffarm_V1_KeysRequest.with {
+        let request = choice.request {
             $0.action = delegated ? .delegated : .replace
             $0.entryPoint = !zsk
             $0.tag = UInt32(key ?? 0)

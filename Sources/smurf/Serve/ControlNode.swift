@@ -48,7 +48,7 @@ final class ControlNode: Sendable {
         self.logger = logger
         self.nameServer = nameServer
         self.metrics = metrics.map { MetricsListener(endpoint: $0, nameServer: nameServer) }
-        parentWatch = ParentWatch(servers: parents, nameServer: nameServer, logger: logger)
+        parentWatch = ParentWatch(servers: parents, zone: nameServer.zone, logger: logger)
         isShared = etcd != nil
         scheduler =
             if let etcd {

@@ -4,20 +4,27 @@ import Logging
 import ZoneFile
 
 /// Asks the parent's servers for the DS record of a key that waits for it, so that a roll goes on by itself
-/// (RFC 7583 §3.3: the successor may take over once every one of them has it).
+/// (RFC 7583 §3.3: the successor may take over once every one of them has it), or whether all of them have none, on the
+/// way out of DNSSEC.
 struct ParentWatch: Sendable {
     let servers: [ParentServer]
-    let nameServer: NameServer
+    /// The zone that they delegate.
+    let zone: ServedZone
     let logger: Logger
 
     /// Ends when the task is cancelled.
     func run() async throws {
         while !Task.isCancelled {
+            switch zone.keys.withdrawal {
+            case .asked: await watchRemoval(isNoted: false)
+            case .undelegated: await watchRemoval(isNoted: true)
+            case .none, .done: break
+            }
             if let key = waiting {
                 do {
                     if try await ControlNode.offPool({ try isKnown(key) }) {
                         try await ControlNode.offPool {
-                            _ = try nameServer.noteDelegation(of: key.tag)
+                            _ = try zone.noteDelegation(of: key.tag)
                         }
                         logger.notice("the parent points at key \(key.tag)")
                     }
@@ -29,8 +36,23 @@ struct ParentWatch: Sendable {
         }
     }
 
+    /// - Parameter isNoted: whether they had none when they were asked last.
+    private func watchRemoval(isNoted: Bool) async {
+        let apex = zone.image.apex
+        do {
+            let isSo = try await ControlNode.offPool {
+                try servers.allSatisfy { try $0.delegation(of: apex).keys.isEmpty }
+            }
+            guard isSo != isNoted else { return }
+            try await ControlNode.offPool { try zone.noteUndelegation(isSo) }
+            logger.notice("the parent has \(isSo ? "no DS records any more" : "DS records again")")
+        } catch {
+            logger.warning("the parent cannot be asked whether its DS records are gone: \(error)")
+        }
+    }
+
     private var waiting: ZoneKey? {
-        nameServer.keys.last(where: \.awaitsDelegation)?.key
+        zone.keys.last(where: \.awaitsDelegation)?.key
     }
 
     private func isKnown(_ key: ZoneKey) throws -> Bool {

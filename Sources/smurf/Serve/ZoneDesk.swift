@@ -17,41 +17,62 @@ struct ZoneDesk: Sendable {
     let logger: Logger
 
     func keys(_ request: Smurffarm_V1_KeysRequest) async throws -> Smurffarm_V1_KeysView {
+        let zone = try zone(request.zone)
         var said = ""
         do {
-            said = try await ControlNode.offPool { [nameServer] in
-                switch request.action {
-                case .list, .UNRECOGNIZED: return ""
-                case .replace:
-                    try nameServer.replaceKey(isEntryPoint: request.entryPoint)
-                    return "a new key is published; it takes over when caches allow"
-                case .encrypt:
-                    let count = try nameServer.encryptKeys()
-                    return count == 0
-                        ? "every key on disk is encrypted" : "keys encrypted on disk: \(count)"
-                case .delegated:
-                    let tag = request.tag == 0 ? nil : UInt16(clamping: request.tag)
-                    let key = try nameServer.noteDelegation(of: tag)
-                    return "noted: the parent points at key \(key.key.tag)"
-                }
-            }
+            said = try await ControlNode.offPool { try change(zone, request) }
         } catch let error as NameServerError {
             throw RPCError(code: .failedPrecondition, message: error.description)
         }
         if !said.isEmpty { logger.notice("\(request.operator): \(said)") }
-        return view(said)
+        return ZoneDesk.view(zone, said)
     }
 
-    private func view(_ said: String) -> Smurffarm_V1_KeysView {
-        let delegation = Delegation(
-            of: nameServer.image, entryPoints: nameServer.entryPoints)
-        let encrypted = nameServer.encryptedKeys
+    private func zone(_ name: String) throws -> ServedZone {
+        if name.isEmpty { return nameServer.zone }
+        let zones = nameServer.zones
+        if let zone = zones.first(where: { $0.image.apex == DomainName(name) }) { return zone }
+        let all = zones.map(\.image.apex.description).joined(separator: ", ")
+        throw RPCError(code: .notFound, message: "'\(name)' is not served here; these are: \(all)")
+    }
+
+    /// - Returns: what was done; empty when nothing was asked for but a look.
+    private func change(
+        _ zone: ServedZone, _ request: Smurffarm_V1_KeysRequest
+    ) throws -> String {
+        switch request.action {
+        case .list, .UNRECOGNIZED: return ""
+        case .replace:
+            try zone.replaceKey(isEntryPoint: request.entryPoint)
+            return "a new key is published; it takes over when caches allow"
+        case .encrypt:
+            let count = try nameServer.zones.reduce(0) { $0 + (try $1.encryptKeys()) }
+            return count == 0
+                ? "every key on disk is encrypted" : "keys encrypted on disk: \(count)"
+        case .unsign:
+            try zone.unsign()
+            return "the parent is asked to remove its DS records; the zone stays signed"
+        case .undelegated:
+            try zone.noteUndelegation()
+            return
+                "noted: the parent has no DS records; signatures go when caches have forgotten them"
+        case .sign:
+            try zone.sign()
+            return "the zone is signed, and the parent is asked for DS records in time"
+        case .delegated:
+            let tag = request.tag == 0 ? nil : UInt16(clamping: request.tag)
+            let key = try zone.noteDelegation(of: tag)
+            return "noted: the parent points at key \(key.key.tag)"
+        }
+    }
+
+    private static func view(_ zone: ServedZone, _ said: String) -> Smurffarm_V1_KeysView {
+        let delegation = Delegation(of: zone.image, entryPoints: zone.entryPoints)
+        let encrypted = zone.encryptedKeys
         return .with {
             $0.zone = delegation.apex.description
             $0.said = said
-            $0.keys = nameServer.keys.map {
-                ZoneDesk.view($0, isEncrypted: encrypted.contains($0.key))
-            }
+            $0.keys = zone.keys.map { view($0, isEncrypted: encrypted.contains($0.key)) }
             $0.nameServers = delegation.nameServers.map(\.description).sorted()
             $0.glue = delegation.glue.map(Presentation.address).sorted()
             $0.ds = delegation.keys.map(Presentation.delegation).sorted()
@@ -72,6 +93,8 @@ struct ZoneDesk: Sendable {
             $0.retired = Int64(key.retired ?? 0)
             $0.removed = Int64(key.removed ?? 0)
             $0.encrypted = isEncrypted
+            $0.withdrawn = Int64(key.withdrawn ?? 0)
+            $0.undelegated = Int64(key.undelegated ?? 0)
         }
     }
 
@@ -106,7 +129,7 @@ struct ZoneDesk: Sendable {
         guard (1...255).contains(request.value.utf8.count) else {
             throw RPCError(code: .invalidArgument, message: "a challenge has 1 to 255 octets")
         }
-        guard nameServer.canAnswerText(at: owner) else {
+        guard nameServer.zone.canAnswerText(at: owner) else {
             throw RPCError(
                 code: .failedPrecondition,
                 message: "by the zone file \(owner) is an alias or another zone's: answer it there")

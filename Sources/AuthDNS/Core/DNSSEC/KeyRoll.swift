@@ -23,11 +23,27 @@ public struct KeyRoll {
     ) -> KeyRoll {
         var roll = KeyRoll(
             keys: keys, policy: policy, longestTTL: UInt64(longestTTL), now: now, draw: draw)
-        roll.move(entry: true, isRequested: requested.contains(true))
+        switch keys.withdrawal {
+        case .none: roll.move(entry: true, isRequested: requested.contains(true))
+        // What the parent knows stays as it is meanwhile.
+        case .asked: break
+        case .undelegated(let since): roll.leave(since)
+        case .done: return roll
+        }
+        guard roll.keys.withdrawal != .done else { return roll }
         if policy.isSplit || roll.keys.contains(where: { !$0.key.isEntryPoint && $0.isPublished }) {
             roll.move(entry: false, isRequested: requested.contains(false))
         }
         return roll
+    }
+
+    /// Signatures are of no use any more when no cache has a DS record: they and the keys may go at once.
+    private mutating func leave(_ undelegated: UInt64) {
+        guard hasPassed(undelegated + policy.delegationTTL) else { return }
+        for index in keys.indices where keys[index].isPublished {
+            keys[index].retired = keys[index].retired ?? now
+            keys[index].removed = now
+        }
     }
 
     private mutating func move(entry: Bool, isRequested: Bool) {
@@ -122,11 +138,13 @@ public struct KeyRoll {
         let entries = published.filter(\.key.isEntryPoint)
         let active = published.filter(\.isActive)
         let zoneKeys = active.filter { !$0.key.isEntryPoint }
+        let withdraws = keys.withdrawal != .none && !entries.isEmpty
         let announced = entries.filter { $0.announced != nil && $0.retired == nil }
             .max { ($0.announced ?? 0) < ($1.announced ?? 0) }
         return SigningKeys(
             published: published.map(\.key), keySigners: entries.map(\.key),
             zoneSigners: (zoneKeys.isEmpty ? active : zoneKeys).map(\.key),
-            announced: announced.map { [$0.key] }, ttl: policy.keyTTL)
+            announced: withdraws ? nil : announced.map { [$0.key] }, withdraws: withdraws,
+            ttl: policy.keyTTL)
     }
 }

@@ -8,22 +8,25 @@ public struct SigningKeys: Hashable, Sendable {
     public var zoneSigners: [ZoneKey]
     /// What the parent's DS set should point at; nil when it shall be left as it is.
     public var announced: [ZoneKey]?
+    /// Whether the parent shall have no DS record: it is asked to remove them (RFC 8078 §4).
+    public var withdraws: Bool
     /// Seconds.
     public var ttl: UInt32
 
     public init(
         published: [ZoneKey], keySigners: [ZoneKey], zoneSigners: [ZoneKey],
-        announced: [ZoneKey]? = nil, ttl: UInt32 = 3600
+        announced: [ZoneKey]? = nil, withdraws: Bool = false, ttl: UInt32 = 3600
     ) {
         self.published = published
         self.keySigners = keySigners
         self.zoneSigners = zoneSigners
         self.announced = announced
+        self.withdraws = withdraws
         self.ttl = ttl
     }
 
     /// What the parent should point at now or, before it was ever asked, will be asked to.
-    public var entryPoints: [ZoneKey] { announced ?? keySigners }
+    public var entryPoints: [ZoneKey] { withdraws ? [] : announced ?? keySigners }
 
     func records(at apex: DomainName) -> [ResourceRecord] {
         var records = published.map {
@@ -34,6 +37,12 @@ public struct SigningKeys: Hashable, Sendable {
                 ResourceRecord(owner: apex, type: .cds, ttl: ttl, data: key.delegationData))
             records.append(
                 ResourceRecord(owner: apex, type: .cdnskey, ttl: ttl, data: key.publicData))
+        }
+        if withdraws {
+            records.append(
+                ResourceRecord(owner: apex, type: .cds, ttl: ttl, data: [0, 0, 0, 0, 0]))
+            records.append(
+                ResourceRecord(owner: apex, type: .cdnskey, ttl: ttl, data: [0, 0, 3, 0, 0]))
         }
         return records
     }

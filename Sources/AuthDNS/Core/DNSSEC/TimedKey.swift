@@ -13,6 +13,10 @@ public struct TimedKey: Hashable, Sendable {
     public var activated: UInt64?
     /// Signs nothing but keys since; its signatures live on in caches.
     public var retired: UInt64?
+    /// The parent was asked to point at none of the zone's keys since; entry points alone.
+    public var withdrawn: UInt64?
+    /// The parent was seen to point at none first, after that.
+    public var undelegated: UInt64?
     /// Out of the DNSKEY set since.
     public var removed: UInt64?
 
@@ -27,11 +31,15 @@ public struct TimedKey: Hashable, Sendable {
     public var isActive: Bool { isPublished && activated != nil && retired == nil }
 
     /// The parent was asked to point at it, and is not known to.
-    public var awaitsDelegation: Bool { isPublished && announced != nil && delegated == nil }
+    public var awaitsDelegation: Bool {
+        isPublished && announced != nil && delegated == nil && withdrawn == nil
+    }
 
     /// What people call its state.
     public var state: String {
         if removed != nil { return "removed" }
+        if undelegated != nil { return "waiting for caches to forget the parent's DS" }
+        if withdrawn != nil { return "waiting for the parent to remove its DS" }
         if retired != nil { return "retiring" }
         if activated != nil { return "active" }
         if delegated != nil { return "waiting for caches of the parent's DS" }
