@@ -14,6 +14,10 @@ final class FarmFixture {
         var relay: (address: String, port: UInt16)?
         /// The same for single agents, by their number.
         var relays: [Int: (address: String, port: UInt16)] = [:]
+        /// Labels of single agents, by their number.
+        var labels: [Int: String] = [:]
+        /// The end of the policy.
+        var members = ""
         /// Further keys of the guards.
         var guards = ""
         /// Address of the name server on port 53; loopback with a free port when nil.
@@ -130,6 +134,7 @@ final class FarmFixture {
             "--web-port", "\(webPort)",
         ]
         arguments += (trust ?? settings.trust)?.arguments("agent") ?? []
+        if let label = settings.labels[number] { arguments += ["--label", label] }
         for network in settings.allow { arguments += ["--allow", network] }
         let agent = try Daemon(FarmFixture.id(number), arguments, directory: directory)
         if number <= agents.count { agents[number - 1] = agent } else { agents.append(agent) }
@@ -177,6 +182,7 @@ final class FarmFixture {
             names: {smtp-in: A, bounce: MX 10}
             priority: 2
             min: 0
+        \(settings.members)
 
         """
     }

@@ -185,6 +185,36 @@ import Testing
             "'measured_within' needs 'capacity' and 'demand: {backlog"
         ),
         ("roles: {web: {min: 1}}\nguards: {black_hole_aftr: 5m}", "4:10", "'black_hole_after'?"),
+        (
+            "roles: {web: {min: 1}}\nmembers: [{match: {label: rack}, not: [web]}]", "4:27",
+            "'rack' is no label; write KEY=VALUE, as in rack=b"
+        ),
+        (
+            "roles: {web: {min: 1}}\nmembers: [{match: {lable: a=b}, not: [web]}]", "4:20",
+            "did you mean 'label'?"
+        ),
+        (
+            "roles: {web: {min: 1}}\nmembers: [{match: {label: a=b}, id: s01, not: [web]}]", "4:33",
+            "either 'id' or 'match'"
+        ),
+        (
+            "roles: {web: {min: 1}}\nmembers: [{match: {label: a=b}, pin: web, not: [web]}]",
+            "4:33",
+            "which 'not' forbids"
+        ),
+        (
+            "roles: {web: {min: 1}}\nmembers:\n  - {match: {label: a=b}, pin: web}\n"
+                + "  - {match: {label: a=b}, not: [web]}", "6:5", "matched twice (first on line 5)"
+        ),
+        (
+            "roles: {web: {min: 1}}\nmembers: [{match: {label: a=b}, not: [wbe]}]", "4:39",
+            "'wbe' is no role of this policy; did you mean 'web'?"
+        ),
+        (
+            "roles: {web: {min: 1}}\nmembers: [{match: {label: a=b}, not: [web], weight: 3}]",
+            "4:45",
+            "unknown key 'weight' in members by label"
+        ),
         ("roles: {web: {min:1}}", "3:15", "unknown key 'min:1' in role 'web'; write a blank after"),
         ("roles: {web: {capacity: 1e3/s}}", "3:25", "'1e3/s' is no rate"),
         ("roles: {web: {warm: 0x10s}}", "3:21", "'0x10s' is no duration"),

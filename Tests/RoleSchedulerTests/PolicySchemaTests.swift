@@ -18,7 +18,7 @@ import Testing
               latency: {signal: b, limit: 1s}
               predict: {from: c, lag: 5m..60m}
             check: {tcp: 25}
-        members: [{id: s01}]
+        members: [{id: s01}, {match: {label: a=b}, not: [web]}]
         signals: {a: {command: [/bin/true]}}
         phases:
           - name: a

@@ -86,6 +86,8 @@ public struct FarmState: Hashable, Sendable, Codable {
 /// One machine's place in its life: joining → idle → warming → serving → draining → idle.
 public struct SmurfRecord: Hashable, Sendable, Codable {
     public var addresses: [IPAddress]
+    /// As its agent said last, sorted.
+    public var labels: [Label] = []
     public var state: State
     /// When it came into this state.
     public var since: Moment

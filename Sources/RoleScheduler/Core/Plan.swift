@@ -98,7 +98,8 @@ struct Planner: Sendable {
             machines.append(
                 Machine(
                     id: id, record: state.smurfs[index].value, report: health[id],
-                    rule: members[id] ?? MemberPolicy(id: id), watch))
+                    rule: members[id] ?? policy.matched(id, state.smurfs[index].value.labels),
+                    watch))
             count(machines.count - 1, 1)
         }
     }

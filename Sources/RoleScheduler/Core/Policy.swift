@@ -17,6 +17,8 @@ public struct Policy: Hashable, Sendable {
     public var roles: [RolePolicy]
     /// Machines the policy knows by id, sorted by id; others may join without being listed.
     public var members: [MemberPolicy]
+    /// What is said of machines by their labels, in the order of the file.
+    public var labelled: [LabelPolicy] = []
     public var onSignalLoss: SignalLoss
     /// Where numbers are read that nobody brings, sorted by name.
     public var signals: [SignalSource] = []

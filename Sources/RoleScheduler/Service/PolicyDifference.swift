@@ -66,6 +66,12 @@ extension Policy {
         for member in members {
             facts.merge(member.facts(under: "members.\(member.id)")) { $1 }
         }
+        for (index, rule) in labelled.enumerated() {
+            let key = "members.\(rule.label)"
+            facts[key] = "place \(index + 1)"
+            facts["\(key).pin"] = rule.pin?.name
+            for role in rule.not { facts["\(key).not.\(role)"] = "" }
+        }
         for (index, phase) in phases.enumerated() {
             facts["phases.\(phase.name)"] = "place \(index + 1)"
             facts.merge(phase.facts(under: "phases.\(phase.name)")) { $1 }

@@ -99,6 +99,7 @@ private struct PolicyLoader {
         policy.colocates = root.value(
             "colocate", "way to colocate; use auto or never", default: false
         ) { ["auto": true, "never": false][$0] }
+        policy.labelled = labelled(root, Set(roles.map(\.role)))
         policy.signals = SignalsReader(problems: problems).signals(root)
         policy.phases = PhaseReader(problems: problems, rules: roles).phases(root)
         root.finish()
@@ -206,6 +207,24 @@ private struct PolicyLoader {
         return SignalLoss(mode: mode, after: after, fallback: fallback)
     }
 
+    /// Entries of `members` that go by labels.
+    private func labelled(_ root: PolicyMapping, _ roles: Set<Role>) -> [LabelPolicy] {
+        var seen: [Label: Int] = [:]
+        return root.sequence("members").filter(LabelReader.isLabelled).compactMap { node in
+            let map = PolicyMapping(
+                node, "members by label", at: node.mark, problems, path: "members.*")
+            defer { map.finish() }
+            guard let rule = LabelReader(map, roles).rule() else { return nil }
+            if let line = seen[rule.label] {
+                problems.error(
+                    node.mark, "label '\(rule.label)' is matched twice (first on line \(line))")
+                return nil
+            }
+            seen[rule.label] = node.mark?.line ?? 0
+            return rule
+        }
+    }
+
     private func members(
         _ root: PolicyMapping, _ rules: [RolePolicy], _ bounceDomain: String, _ zone: String
     ) -> [MemberPolicy] {
@@ -213,6 +232,7 @@ private struct PolicyLoader {
         let addresses = AddressBook()
         var seen: [SmurfID: Int] = [:]
         return root.sequence("members").compactMap { node in
+            guard !LabelReader.isLabelled(node) else { return nil }
             let map = PolicyMapping(node, "a member", at: node.mark, problems, path: "members.*")
             defer { map.finish() }
             let reader = MemberReader(map, Set(rules.map(\.role)), addresses)

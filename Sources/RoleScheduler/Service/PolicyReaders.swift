@@ -320,7 +320,7 @@ struct MemberReader {
         }
     }
 
-    private func role(_ node: Node) -> Role? {
+    func role(_ node: Node) -> Role? {
         let text = node.scalar?.string ?? ""
         if let role = Role(text), roles.contains(role) { return role }
         let near = PolicyMapping.nearest(text, roles.map(\.name))
@@ -349,6 +349,7 @@ struct PolicyLint {
 
     func check(_ policy: Policy) {
         checkSignals(policy)
+        checkLabels(policy)
         if policy.colocates, let member = policy.members.first(where: \.agent) {
             problems.warning(
                 root.mark(of: "colocate"),

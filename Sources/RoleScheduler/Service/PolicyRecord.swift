@@ -1,8 +1,16 @@
-import RoleSchedulerCore
+public import RoleSchedulerCore
 
-/// That an operator gave the farm another policy, as the history has it: by whom, why, which text took the place of which,
+/// Another policy for a farm that runs, and that an operator gave it, as the history has it: by whom, why, which text took the place of which,
 /// and what differs.
 extension RoleSchedulerService {
+    /// Goes on with another policy; machines keep their places and move by its rules.
+    public func replacePolicy(_ policy: Policy) async {
+        await beginTurn()
+        defer { endTurn() }
+        self.policy = policy
+        state = RoleSchedulerService.enrolled(state, policy, at: moment())
+    }
+
     /// So much of what differs is written down.
     private static let longest = 2000
 

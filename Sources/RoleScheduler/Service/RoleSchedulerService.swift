@@ -35,6 +35,8 @@ public actor RoleSchedulerService {
     var signalTroubles: [String: String] = [:]
     /// Machines that are new or elsewhere, not yet in the state.
     private var arrivals: [SmurfID: [IPAddress]] = [:]
+    /// Machines with other labels than in the state.
+    private var labelled: [SmurfID: [Label]] = [:]
     /// What a farm of one node has left for an empty store.
     var inherited: SavedRecord?
     /// How the record in the store is to be followed by the next one.
@@ -111,7 +113,7 @@ public actor RoleSchedulerService {
     /// - Throws: when the machine is not listed although the policy lists members, or has no address.
     public func report(
         smurf id: SmurfID, addresses: [IPAddress], ready: Bool, role: Role?, connections: Int,
-        load: Double, work: UInt64
+        load: Double, work: UInt64, labels: [Label] = []
     ) throws(OverrideError) {
         let now = moment()
         for address in addresses {
@@ -119,7 +121,7 @@ public actor RoleSchedulerService {
             throw OverrideError("'\(id)' says it is at \(address), which is \(why)")
         }
         if state.smurfs[id] == nil, arrivals[id] == nil {
-            guard policy.members.isEmpty || policy.members.contains(where: { $0.id == id }) else {
+            guard policy.admits(id, labels) else {
                 throw OverrideError("'\(id)' is not among the policy's members")
             }
             if let holder = policy.holder(of: id) {
@@ -132,6 +134,8 @@ public actor RoleSchedulerService {
         {
             arrivals[id] = addresses
         }
+        let known = Set(labels).sorted()
+        if known != state.smurfs[id]?.labels { labelled[id] = known }
         let before = health[id]
         health[id] = Health(
             heard: now, ready: ready, role: role, connections: max(connections, 0),
@@ -347,6 +351,8 @@ public actor RoleSchedulerService {
             }
         }
         arrivals = [:]
+        for (id, labels) in labelled { state.smurfs[id]?.labels = labels }
+        labelled = [:]
     }
 
     func entry(
@@ -434,14 +440,6 @@ public actor RoleSchedulerService {
         let known = state.ids.map(\.name).joined(separator: ", ")
         return OverrideError(
             "there is no smurf '\(id)'; there are \(known.isEmpty ? "none" : known)")
-    }
-
-    /// Goes on with another policy; machines keep their places and move by its rules.
-    public func replacePolicy(_ policy: Policy) async {
-        await beginTurn()
-        defer { endTurn() }
-        self.policy = policy
-        state = RoleSchedulerService.enrolled(state, policy, at: moment())
     }
 
     // MARK: What is shown

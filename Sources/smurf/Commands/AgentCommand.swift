@@ -27,6 +27,10 @@ struct AgentCommand: AsyncParsableCommand {
     @Option(help: "An address it serves on; repeat for more.", transform: Read.address)
     var address: [IPAddress]
     @Option(
+        help: "A label for the policy to match, KEY=VALUE, e.g. rack=b; repeat for up to 16.",
+        transform: Read.label)
+    var label: [Label] = []
+    @Option(
         help:
             "The control node's address and port for agents; repeat for every control node of the farm."
     )
@@ -51,6 +55,9 @@ struct AgentCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard !address.isEmpty else { throw ValidationError("give at least one --address") }
+        guard label.count <= 16 else {
+            throw ValidationError("\(label.count) labels: give at most 16")
+        }
         guard (1...256).contains(connections) else {
             throw ValidationError("--connections \(connections): give 1 to 256")
         }
@@ -87,6 +94,7 @@ struct AgentCommand: AsyncParsableCommand {
         var configuration = AgentConfiguration(
             id: id, addresses: address, controls: control.map { ($0.address, $0.port) },
             dataDirectory: data, relay: (relay.address, relay.port))
+        configuration.labels = label
         configuration.certificate = identity.certificate
         configuration.relayConnections = connections
         configuration.window = window
@@ -108,6 +116,14 @@ private enum Read {
                 "'\(text)' is no smurf id: use one label of letters, digits, hyphens")
         }
         return id
+    }
+
+    static func label(_ text: String) throws -> Label {
+        guard let label = Label(text) else {
+            throw ValidationError(
+                "'\(text)' is no label: write KEY=VALUE with letters, digits, '-', '_' and '.'")
+        }
+        return label
     }
 
     static func address(_ text: String) throws -> IPAddress {

@@ -80,6 +80,7 @@ struct BoardSource: Sendable {
             $0.rate = smurf.rate
             $0.reason = smurf.record.reason
             $0.trouble = smurf.trouble
+            $0.labels = smurf.record.labels.map(\.text)
             $0.words = smurf.words.map { word in
                 .with {
                     $0.word = word.text

@@ -65,7 +65,8 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
             try await scheduler.report(
                 smurf: id, addresses: Array(addresses.prefix(16)), ready: report.ready,
                 role: Role(report.role), connections: Int(report.connections), load: report.load,
-                work: work &+ report.unsubscribes)
+                work: work &+ report.unsubscribes,
+                labels: report.labels.prefix(16).compactMap { Label($0) })
         } catch {
             throw RPCError(code: .permissionDenied, message: "\(error)")
         }

@@ -47,10 +47,16 @@ enum BoardText {
                 smurf.role.isEmpty ? "-" : smurf.role, name(of: smurf.state),
                 spoken(seconds: smurf.secondsInState), smurf.healthy ? "yes" : "no",
                 "\(smurf.connections)", String(format: "%.1f/s", smurf.rate),
-                ([smurf.reason] + smurf.words.map(words)).joined(separator: "; "),
+                remark(smurf),
             ])
         }
         return table.lines
+    }
+
+    private static func remark(_ smurf: Smurffarm_V1_SmurfLine) -> String {
+        let labels = smurf.labels.isEmpty ? [] : ["[\(smurf.labels.joined(separator: " "))]"]
+        let trouble = smurf.trouble.isEmpty ? [] : [smurf.trouble]
+        return (labels + [smurf.reason] + trouble + smurf.words.map(words)).joined(separator: "; ")
     }
 
     /// "cordon for 52 min 3 s more by ann: new disk"

@@ -52,6 +52,9 @@ enum ExplanationText {
             "\(smurf.smurf)   \(state) for \(spoken(seconds: smurf.secondsInState)), "
                 + (smurf.healthy ? "up" : "down") + ": \(smurf.reason)"
         ]
+        if !smurf.labels.isEmpty {
+            lines.append("  labels \(smurf.labels.joined(separator: ", "))")
+        }
         if !smurf.trouble.isEmpty { lines.append("  \(smurf.trouble)") }
         lines += smurf.words.map { "  " + BoardText.words($0) }
         var table = Table(["  ROLE", "WHY NOT"])

@@ -5,6 +5,8 @@ public struct AgentConfiguration: Sendable {
     public var id: SmurfID
     /// Where it serves; its listeners bind these and no others.
     public var addresses: [IPAddress]
+    /// What the policy may match it by.
+    public var labels: [Label] = []
     /// The control nodes' places for agents, at least one: they are tried in turn until one takes the reports.
     public var controls: [(address: IPAddress, port: UInt16)]
     /// nil: plain text, for loopback only.

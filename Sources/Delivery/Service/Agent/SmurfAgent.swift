@@ -126,6 +126,7 @@ public final class SmurfAgent: Sendable {
         var report = await work.report()
         report.smurf = configuration.id.name
         report.addresses = configuration.addresses.map(\.description)
+        report.labels = configuration.labels.map(\.text)
         report.sequence = number
         report.run = runNumber
         report.feedbackBacklog = UInt64(clamping: spool.backlog)

@@ -2,7 +2,32 @@ import Foundation
 import TestSupport
 import Testing
 
+/// What the scheduler makes of the reports of real agents.
 extension InteropTests {
+    @Suite(.serialized)
+    struct AgentLabelTests {
+        /// What an agent says with --label goes into the policy's rules, and is shown.
+        @Test(.timeLimit(.minutes(2)))
+        func anAgentsLabelKeepsItOutOfARole() async throws {
+            var settings = FarmFixture.Settings()
+            settings.network = 26
+            settings.labels = [2: "rack=b"]
+            settings.members = "members: [{match: {label: rack=b}, not: [smtp-out]}]"
+            let farm = try FarmFixture(settings)
+            try await farm.startSink()
+            try await farm.startControl()
+            for number in 1...2 { try farm.startAgent(number) }
+            try await eventually("s02 is there and idle", within: .seconds(60)) {
+                let explained = try await farm.smurf("explain", "s02").output
+                return try await farm.members("smtp-out") == [farm.address(1)]
+                    && explained.hasPrefix("s02   idle") && explained.contains("labels rack=b")
+                    && explained.contains("the policy bars it from the role")
+            }
+            #expect(try await farm.smurf("roles").output.contains("[rack=b]"))
+            try await farm.stop()
+        }
+    }
+
     @Suite(.serialized)
     struct BlackHoleTests {
         /// A relay that takes connections and says nothing, so that its agent says that all is well, holds rows, and
