@@ -24,7 +24,7 @@ public func plan(
     planner.cores = cores
     planner.live()
     planner.settle()
-    let outcomes = RoleDemand(policy: policy, demand: demand, now: now)
+    let outcomes = RoleDemand(policy: policy, demand: demand, now: now, known: planner.known)
         .stabilise(&planner.state)
     planner.move(outcomes)
     return planner.finish(outcomes)
@@ -134,6 +134,18 @@ struct Planner: Sendable {
     /// Members of `role` that are answered and fit.
     func healthyServing(_ role: Role) -> [SmurfID] {
         machines.lazy.filter { $0.isFit && $0.record.state == .serving(role) }.map(\.id)
+    }
+
+    /// Of each role with a latency: members that are fit and have been answered for longer than answers are kept.
+    var known: [Role: Int] {
+        var known: [Role: Int] = [:]
+        for rule in policy.roles where rule.demand.latency != nil {
+            known[rule.role] = machines.count { machine in
+                machine.isFit && machine.record.state == .serving(rule.role)
+                    && now.since(machine.record.since) >= .seconds(Int(rule.ttl))
+            }
+        }
+        return known
     }
 
     /// Changes a machine's record, and what is concluded and counted from it.

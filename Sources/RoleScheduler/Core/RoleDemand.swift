@@ -7,6 +7,8 @@ struct RoleDemand {
     let policy: Policy
     let demand: Demand
     let now: Moment
+    /// Members of roles with a latency that are fit, and have been answered for so long that all who ask may know them.
+    let known: [Role: Int]
 
     /// What one role shall have, with the way there.
     struct Outcome {
@@ -43,7 +45,11 @@ struct RoleDemand {
         if let latency = rule.demand.latency, let seen = fresh(latency.signal),
             seen > latency.limit.inSeconds
         {
-            raise(setpoint + 1, .latency(signal: latency.signal))
+            // One more than are known: who is on the way, or in few caches yet, cannot have helped, and must not be
+            // ordered twice.
+            raise(
+                max(min(setpoint, known[role] ?? 0) + 1, setpoint),
+                .latency(signal: latency.signal))
         }
         // What is not known can only be more: the rest of the demand may let the role grow, and the
         // place it has in the history keeps it from shrinking soon after the signal came back.
