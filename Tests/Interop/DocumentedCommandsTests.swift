@@ -12,6 +12,22 @@ import Testing
             .filter { !$0.hasPrefix("make ") }
     }
 
+    /// The picture that README and guide show is what the program draws now.
+    @Test(.timeLimit(.minutes(2)))
+    func thePictureIsOfToday() async throws {
+        let directory = try TemporaryDirectory()
+        let script =
+            "cd \(Product.root) && \(Product.smurf) policy simulate Examples/policies/seed-farm.yml "
+            + "--svg \(directory.file("seed-farm.svg"))"
+        let drawn = try await run(["bash", "-c", script])
+        #expect(drawn.status == 0, "\(drawn.errors)")
+        let shown = Product.root + "/docs/guides/seed-farm.svg"
+        let isSame =
+            FileManager.default.contents(atPath: shown)
+            == FileManager.default.contents(atPath: directory.file("seed-farm.svg"))
+        #expect(isSame, "make it anew: smurf policy simulate … --svg docs/guides/seed-farm.svg")
+    }
+
     @Test(.timeLimit(.minutes(4)))
     func theReadmesCommandsWork() async throws {
         let directory = try TemporaryDirectory()
