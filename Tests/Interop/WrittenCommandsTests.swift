@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Every command line that the README and the guides write down: the command exists, and so does each of its options.

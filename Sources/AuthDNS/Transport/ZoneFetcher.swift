@@ -107,18 +107,28 @@ public struct ZoneFetcher: Sendable {
 
     private func fetch(from primary: Primary) async throws {
         let outcome = try await transfer(from: primary, since: server.secondarySOA)
+        if try !isTaken(outcome) { try await fetchWhole(from: primary) }
+    }
+
+    /// Serves what came. It is apart from `fetch` because the compiler's optimiser (Swift 6.3) does not survive both in
+    /// one asynchronous function.
+    /// - Returns: false when the whole zone has to be fetched.
+    private func isTaken(_ outcome: IncomingTransfer.State) throws(NameServerError) -> Bool {
         switch outcome {
-        case .more, .current: return
-        case .whole(let content): try take(content)
+        case .more, .current: return true
+        case .notIncremental: return false
+        case .whole(let content):
+            try take(content)
+            return true
         case .steps(let steps):
-            do {
+            do throws(NameServerError) {
                 try server.take(steps)
+                return true
             } catch {
                 // Steps that do not fit say that the two have drifted apart: the whole zone will tell.
                 logger.warning("fetching the whole zone: \(error)")
-                try await fetchWhole(from: primary)
+                return false
             }
-        case .notIncremental: try await fetchWhole(from: primary)
         }
     }
 
