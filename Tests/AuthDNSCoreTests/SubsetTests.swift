@@ -40,17 +40,6 @@ import Testing
         return try #require(Decoded(Packets.ask(image, query, random: random)))
     }
 
-    /// Pearson's statistic against the 0.01 quantile of chi-square, by Wilson and Hilferty.
-    private func isUniform(_ counts: [Int]) -> Bool {
-        let expected = Double(counts.reduce(0, +)) / Double(counts.count)
-        let statistic = counts.reduce(0.0) {
-            $0 + (Double($1) - expected) * (Double($1) - expected) / expected
-        }
-        let freedom = Double(counts.count - 1)
-        let base = 1 - 2 / (9 * freedom) + 2.326 * (2 / (9 * freedom)).squareRoot()
-        return statistic < freedom * base * base * base
-    }
-
     /// A new member is in one, two or three of four answers; the others are in all; transfers have everybody.
     @Test(arguments: [0, 2], [1, 2, 3])
     func newMembersAreInSomeAnswers(limit: Int, quarters: Int) throws {
@@ -91,7 +80,7 @@ import Testing
             let image = try image(membership(13, kind, limit: limit))
             let seed = UInt64(limit) * 100 + UInt64(type.rawValue)
             let isEven = try [seed, seed + 1_000_000].contains {
-                try isUniform(firsts(image, type, limit, $0))
+                try ChiSquare.isUniform(firsts(image, type, limit, $0))
             }
             #expect(isEven, "k = \(limit), \(type.rawValue)")
         }
