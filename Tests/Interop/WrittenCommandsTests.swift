@@ -14,12 +14,18 @@ import Testing
         }
 
         let commandName: String
+        let aliases: [String]?
         let arguments: [Argument]?
         let subcommands: [Command]?
 
         /// Names of its options and flags, without dashes.
         var options: Set<String> {
-            Set((arguments ?? []).flatMap { ($0.names ?? []).map(\.name) }).union(["help"])
+            Set((arguments ?? []).flatMap { ($0.names ?? []).map(\.name) })
+                .union(["help", "generate-completion-script"])
+        }
+
+        func isCalled(_ word: String) -> Bool {
+            commandName == word || (aliases ?? []).contains(word)
         }
 
         /// Whether a word that is no command may stand behind it.
@@ -64,7 +70,7 @@ import Testing
         var command = program
         var rest = line.words[...]
         while let word = rest.first,
-            let next = command.subcommands?.first(where: { $0.commandName == word })
+            let next = command.subcommands?.first(where: { $0.isCalled(word) })
         {
             command = next
             rest = rest.dropFirst()
