@@ -99,6 +99,28 @@ import Testing
         #expect(why.hasPrefix("it cannot be run: "), "\(why)")
     }
 
+    /// What a server or a program says of an age is any number from 0; no such number ends the control node.
+    @Test func agesBeyondAllBoundsAreOnlyOld() async throws {
+        let directory = try TemporaryDirectory()
+        let policy = try parsePolicy(
+            """
+            version: 1
+            zone: smurf.example.test
+            roles:
+              web: {names: {web: A}, min: 1, capacity: 1/s, demand: {arrival: load}}
+            signals: {load: {prometheus: "http://127.0.0.1:1", query: a, age: b, every: 1s}}
+            """, file: "test.yml"
+        ).policy
+        let service = try RoleSchedulerService(
+            policy: policy, dataDirectory: directory.path, logger: Logger(label: "test"))
+        let source = try #require(policy.signals.first)
+        for age in [0, 1e9, 1e19, 1e40, 1.7e308] {
+            await service.note(.value(3, age: age), of: source)
+            let line = await service.board().signals.first { $0.name == "load" }
+            #expect(try #require(line).ageSeconds >= min(age, 1e9) - 1, "\(age)")
+        }
+    }
+
     /// From a real socket to the farm: the role grows with the number, keeps what it has when the server is gone,
     /// and falls back later. The server is a few lines of Python's own HTTP server.
     @Test(.timeLimit(.minutes(2)))

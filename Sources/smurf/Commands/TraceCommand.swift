@@ -74,7 +74,8 @@ struct RecordedRun {
         // What was so before the start is so at the start.
         var before: [String: Trace.Line] = [:]
         for line in lines {
-            let at = Double(line.ms - start) / 1000
+            // Octets of a damaged file may say any number.
+            let at = (Double(line.ms) - Double(start)) / 1000
             guard let item = RecordedRun.line(line, at: max(at, 0), numbers), item.fault == nil
             else { continue }
             let key = item.signal ?? "machine \(item.down ?? item.up ?? 0)"

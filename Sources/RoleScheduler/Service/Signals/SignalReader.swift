@@ -68,7 +68,8 @@ extension RoleSchedulerService {
     func note(_ reading: SignalReading, of source: SignalSource) {
         switch reading {
         case .value(let value, let age):
-            note(source.signal, value, age: .seconds(age))
+            // Held within what a duration can say: the number comes from outside.
+            note(source.signal, value, age: .seconds(min(age, 1e9)))
             signalTroubles[source.signal] = nil
         case .trouble(let text):
             if signalTroubles[source.signal] != text {
