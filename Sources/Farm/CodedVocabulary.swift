@@ -32,6 +32,14 @@ extension IPAddress: Codable {
     public func encode(to encoder: any Encoder) throws { try encoder.write(description) }
 }
 
+extension Label: Codable {
+    public init(from decoder: any Decoder) throws {
+        self = try decoder.checked("a label") { Label($0) }
+    }
+
+    public func encode(to encoder: any Encoder) throws { try encoder.write(text) }
+}
+
 /// A name as a key of a mapping.
 private struct NameKey: CodingKey {
     let stringValue: String
@@ -42,7 +50,11 @@ private struct NameKey: CodingKey {
 }
 
 extension Decoder {
-    fileprivate func checked<Value>(
+    /// A value that is coded as its text.
+    /// - Parameters:
+    ///   - what: to say what the text is not, with its article.
+    ///   - read: nil for a text that is none.
+    package func checked<Value>(
         _ what: String, _ read: (String) -> Value?
     ) throws -> Value {
         let text = try singleValueContainer().decode(String.self)
@@ -55,7 +67,7 @@ extension Decoder {
 }
 
 extension Encoder {
-    fileprivate func write(_ text: String) throws {
+    package func write(_ text: String) throws {
         var container = singleValueContainer()
         try container.encode(text)
     }

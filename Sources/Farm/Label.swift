@@ -1,6 +1,6 @@
 /// What a machine says of itself for the policy to go by, "rack=b": a key and a value. It is a word that the operator gave
 /// its agent, not something measured, and no name of anything in DNS.
-public struct Label: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
+public struct Label: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// "rack=b"
     public let text: String
 
@@ -27,18 +27,4 @@ public struct Label: Hashable, Comparable, Sendable, Codable, CustomStringConver
     public var description: String { text }
 
     public static func < (left: Label, right: Label) -> Bool { left.text < right.text }
-
-    public init(from decoder: any Decoder) throws {
-        let text = try decoder.singleValueContainer().decode(String.self)
-        guard let label = Label(text) else {
-            throw DecodingError.dataCorrupted(
-                .init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is no label"))
-        }
-        self = label
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(text)
-    }
 }

@@ -42,6 +42,19 @@ enum QueryCheck {
         return nil
     }
 
+    /// Asks an image for its SOA record; the reply must be in good form.
+    static func askApex(of image: ZoneImage) -> [UInt8] {
+        let query: [UInt8] = [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0] + image.apex.wire + [0, 6, 0, 1]
+        var room = [UInt8](repeating: 0, count: 65_535)
+        var space = room.mutableSpan
+        let outcome = respond(
+            to: query.span, context: QueryContext(transport: .tcp, random: 1),
+            settings: AnswerSettings(), from: image, into: &space)
+        let reply = Array(room[..<outcome.length])
+        expectAnswer(reply, to: query)
+        return reply
+    }
+
     /// Id, QR, opcode, question and form of a reply.
     static func expectAnswer(_ reply: [UInt8], to query: [UInt8]) {
         precondition(reply.count >= 12 && query.count >= 12)

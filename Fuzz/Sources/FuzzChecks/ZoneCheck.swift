@@ -22,14 +22,7 @@ enum ZoneCheck {
         }
         guard let image = try? ZoneImage(zone: zone, membership: Membership(version: 1), serial: 7)
         else { return }
-        let query: [UInt8] = [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0] + image.apex.wire + [0, 6, 0, 1]
-        var room = [UInt8](repeating: 0, count: 65_535)
-        var space = room.mutableSpan
-        let outcome = respond(
-            to: query.span, context: QueryContext(transport: .tcp, random: 1),
-            settings: AnswerSettings(), from: image, into: &space)
-        let reply = Array(room[..<outcome.length])
-        QueryCheck.expectAnswer(reply, to: query)
+        let reply = QueryCheck.askApex(of: image)
         precondition(reply[7] == 1 && reply[3] & 15 == 0, "no SOA record at the apex")
     }
 }

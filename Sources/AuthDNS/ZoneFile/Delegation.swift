@@ -115,10 +115,8 @@ public enum Presentation {
     /// Data of a DS record.
     public static func delegation(_ data: [UInt8]) -> String {
         guard data.count > 4 else { return "" }
-        let digest = data[4...].map {
-            $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16)
-        }
-        return "\(Int(data[0]) << 8 | Int(data[1])) \(data[2]) \(data[3]) \(digest.joined())"
+        let tag = Int(data[0]) << 8 | Int(data[1])
+        return "\(tag) \(data[2]) \(data[3]) \(data[4...].hexadecimal)"
     }
 
     static func delegation(of text: String) -> [UInt8]? {

@@ -186,18 +186,10 @@ extension SmurfRecord.State: CustomStringConvertible {
 /// Coded as its text.
 extension SmurfRecord.State: Codable {
     public init(from decoder: any Decoder) throws {
-        let text = try decoder.singleValueContainer().decode(String.self)
-        guard let state = Self(text) else {
-            throw DecodingError.dataCorrupted(
-                .init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is no state"))
-        }
-        self = state
+        self = try decoder.checked("a state") { Self($0) }
     }
 
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
-    }
+    public func encode(to encoder: any Encoder) throws { try encoder.write(description) }
 }
 
 /// What an operator ordered, against or beside the scheduler's own mind.

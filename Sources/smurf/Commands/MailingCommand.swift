@@ -1,5 +1,6 @@
 import ArgumentParser
 import DeliveryCore
+import Farm
 import Foundation
 
 /// `smurf mailing`: a template and its recipients before anything is sent, and what became of those sent.
@@ -119,7 +120,6 @@ struct MailingOptions: ParsableArguments {
 extension CheckedMailing {
     /// The template's SHA-256 in hexadecimal, shortened.
     var digest: String {
-        template.digest.prefix(8).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
-            .joined()
+        template.digest.prefix(8).hexadecimal
     }
 }

@@ -1,4 +1,5 @@
 import Crypto
+import Farm
 import Foundation
 
 /// An MTA-STS policy file (RFC 8461 §3.2): read to be sure that what the zone points at is one, and to name its
@@ -24,10 +25,7 @@ struct TransportPolicy {
             fields[sides[0], default: []].append(sides[1])
         }
         try TransportPolicy.check(fields, path)
-        id = SHA256.hash(data: data).prefix(16).map {
-            let digits = String($0, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
+        id = SHA256.hash(data: data).prefix(16).hexadecimal
     }
 
     private static func check(

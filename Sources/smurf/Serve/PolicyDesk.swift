@@ -121,10 +121,7 @@ struct PolicyDesk: Sendable {
 
     /// The first digits of a text's SHA-256: `sha256sum FILE` begins with them.
     private static func digest(_ text: Data) -> String {
-        SHA256.hash(data: text).prefix(6).map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
+        SHA256.hash(data: text).prefix(6).hexadecimal
     }
 
     private func view(_ preview: PolicyPreview, isApplied: Bool) -> Smurffarm_V1_PolicyView {
