@@ -37,11 +37,17 @@ final class ClusterFixture: @unchecked Sendable {
     private let dnsPorts: [UInt16]
     private let agentsPorts: [UInt16]
     private let feedPort: UInt16
+    /// More options of every control node.
+    private let options: [String]
     private(set) var nodes: [Daemon?] = [nil, nil, nil]
     private var agents: [Daemon] = []
     private(set) var watches: [DNSWatch] = []
 
-    init() throws {
+    init(
+        options: [String] = [], policy: String = ClusterFixture.policy,
+        zone: String = ControlNodeFixture.zone
+    ) throws {
+        self.options = options
         directory = try TemporaryDirectory()
         etcd = try EtcdCluster(members: 3)
         var ports: Set<UInt16> = []
@@ -52,8 +58,8 @@ final class ClusterFixture: @unchecked Sendable {
         }
         let all = Array(ports)
         (dnsPorts, agentsPorts, feedPort) = (Array(all[0..<3]), Array(all[3..<6]), all[6])
-        try directory.write("policy.yml", ClusterFixture.policy)
-        try directory.write("static.zone", ControlNodeFixture.zone)
+        try directory.write("policy.yml", policy)
+        try directory.write("static.zone", zone)
     }
 
     func data(_ index: Int) -> String { directory.file(ClusterFixture.names[index]) }
@@ -68,7 +74,7 @@ final class ClusterFixture: @unchecked Sendable {
                 "127.0.0.1:\(dnsPorts[index])", "--agents", "127.0.0.1:\(agentsPorts[index])",
                 "--feed-port", "\(feedPort)", "--etcd", etcd.urls.joined(separator: ","), "--node",
                 name, "--leader-ttl", "\(ClusterFixture.leaderTTL)s", "--workers", "1",
-            ], directory: directory)
+            ] + options, directory: directory)
     }
 
     private func startAgent(_ number: Int) throws {

@@ -324,7 +324,7 @@ extension InteropTests {
             (["--etcd", "http://127.0.0.1", "--node", "n1", "--leader-ttl", "1s"], "2s to 60s"),
             (
                 ["--etcd", "http://127.0.0.1", "--node", "n1", "--dnssec", "csk"],
-                "do not go together"
+                "the same --keys-passphrase"
             ),
             (["--node", "n1"], "go with --etcd"),
             (["--etcd", "http://127.0.0.1", "--node", "n1", "--etcd-ca", "x"], "go together"),

@@ -54,66 +54,9 @@ final class SignedFarm: Sendable {
     func smurf(_ words: [String]) async throws -> Finished { try await node.smurf(words) }
 
     /// A validating resolver whose trust anchor is what `smurf zone ds` prints now.
-    func startResolver() async throws -> Resolver {
-        let port = try Product.freePort()
-        let anchor = try await smurf("zone", "ds").output
-        try directory.write("anchor", anchor)
-        try directory.write(
-            "unbound.conf",
-            """
-            server:
-              interface: 127.0.0.1
-              port: \(port)
-              username: ""
-              chroot: ""
-              directory: "\(directory.path)"
-              pidfile: ""
-              use-syslog: no
-              val-log-level: 2
-              module-config: "validator iterator"
-              trust-anchor-file: "\(directory.file("anchor"))"
-              do-not-query-localhost: no
-              access-control: 127.0.0.0/8 allow
-              num-threads: 1
-              aggressive-nsec: yes
-              harden-below-nxdomain: yes
-              local-zone: "test." nodefault
-            remote-control:
-              control-enable: no
-            stub-zone:
-              name: "smurf.example.test"
-              stub-addr: 127.0.0.1@\(child)
-            """)
-        let unbound = try Daemon(
-            "unbound", ["unbound", "-d", "-c", directory.file("unbound.conf")],
-            directory: directory)
-        try await unbound.ready {
-            try await !Dig.short(
-                "smurf.example.test", "SOA", at: "127.0.0.1", port: port
-            ).isEmpty
-        }
-        return Resolver(daemon: unbound, port: port)
-    }
-
-    /// A resolver that validates.
-    struct Resolver {
-        let daemon: Daemon
-        let port: UInt16
-
-        /// Status and flags of what it says to each of several questions, by one `dig`.
-        func asked(
-            _ questions: [(name: String, type: String)]
-        ) async throws -> [(status: String, isSecure: Bool)] {
-            let words = questions.flatMap { [$0.name, $0.type] }
-            let text = try await run(
-                ["dig", "@127.0.0.1", "-p", "\(port)", "+dnssec", "+time=2", "+tries=1"] + words
-            ).output
-            return text.split(separator: "->>HEADER<<-").dropFirst().map { reply in
-                let status = reply.firstMatch(of: /status: ([A-Z]+)/).map { String($0.1) }
-                let flags = reply.firstMatch(of: /flags: ([a-z ]+);/).map { String($0.1) } ?? ""
-                return (status ?? "none", flags.split(separator: " ").contains("ad"))
-            }
-        }
+    func startResolver() async throws -> ValidatingResolver {
+        try await ValidatingResolver.start(
+            anchor: try await smurf("zone", "ds").output, child: child, in: directory)
     }
 
     /// The served zone in a file, as a transfer brings it.

@@ -23,7 +23,7 @@ extension InteropTests {
             ("sub.smurf.example.test", "DS", "NOERROR"), ("S01.SMURF.example.test", "A", "NOERROR"),
         ]
 
-        private func expectSecure(_ resolver: SignedFarm.Resolver, _ when: String) async throws {
+        private func expectSecure(_ resolver: ValidatingResolver, _ when: String) async throws {
             let found = try await resolver.asked(SigningTests.secure.map { ($0.0, $0.1) })
             try #require(found.count == SigningTests.secure.count, "\(when)")
             for ((name, type, status), reply) in zip(SigningTests.secure, found) {

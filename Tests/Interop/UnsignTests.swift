@@ -108,7 +108,7 @@ extension InteropTests {
 
         /// - Parameter unless: whether the resolver's trust anchor, which the parent has no more, came to its end meanwhile.
         private func expectSecure(
-            _ resolver: SignedFarm.Resolver, _ when: String,
+            _ resolver: ValidatingResolver, _ when: String,
             unless isOver: () async throws -> Bool = { false }
         ) async throws {
             let replies = try await resolver.asked([

@@ -16,6 +16,8 @@ struct ChangeWindow {
         var membership: Membership
         /// nil: the next one.
         var serial: UInt32?
+        /// nil: the zone keeps those that it has.
+        var keys: SealedKeys.Zone?
     }
 
     /// What one caller has to do now.

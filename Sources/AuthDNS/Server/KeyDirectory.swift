@@ -11,6 +11,10 @@ public struct KeyDirectory: Sendable {
     private let passphrase: KeyPassphrase?
     /// The encrypted text of keys that have one, so that it is not made anew for each moment.
     private var sealed: [ZoneKey: String] = [:]
+    /// The same of keys that are shared with other name servers.
+    private var shared: [ZoneKey: String] = [:]
+    /// Encrypted texts that the passphrase does not open: finding that out takes long.
+    private var unopened: [String: NameServerError] = [:]
     /// Keys whose secret is in the clear.
     private var plain: Set<ZoneKey> = []
 
@@ -22,7 +26,7 @@ public struct KeyDirectory: Sendable {
     }
 
     /// Whether its secret is encrypted on disk.
-    func isEncrypted(_ key: ZoneKey) -> Bool { sealed[key] != nil }
+    func isEncrypted(_ key: ZoneKey) -> Bool { sealed[key] != nil && !plain.contains(key) }
 
     /// Every key of the zone, in the order of creation.
     /// - Throws: for a file that is damaged, that others may read, or that the passphrase does not open.
@@ -66,6 +70,14 @@ public struct KeyDirectory: Sendable {
         return true
     }
 
+    /// The text of a key that other name servers are given.
+    mutating func sharedText(_ key: TimedKey) throws(NameServerError) -> KeyText {
+        let pem: String
+        if let known = shared[key.key] { pem = known } else { pem = try encrypted(key.key) }
+        shared[key.key] = pem
+        return KeyText(key, encrypted: pem)
+    }
+
     private func encrypted(_ key: ZoneKey) throws(NameServerError) -> String {
         if let known = sealed[key] { return known }
         guard let passphrase else {
@@ -81,26 +93,36 @@ public struct KeyDirectory: Sendable {
 
     private func write(_ key: TimedKey, _ encrypted: String?) throws(NameServerError) {
         let stem = path + "/" + KeyDirectory.stem(key.key)
-        var text = """
-            Private-key-format: v1.3
-            Algorithm: \(key.key.algorithm.rawValue) (\(key.key.algorithm.mnemonic))
-
-            """
-        if encrypted == nil {
-            text += "PrivateKey: \(Data(key.key.secret).base64EncodedString())\n"
-        }
-        text += "Created: \(KeyDirectory.stamp(key.created))\n"
-        for (name, moment) in KeyDirectory.moments {
-            if let time = key[keyPath: moment] { text += "\(name): \(KeyDirectory.stamp(time))\n" }
-        }
-        text += encrypted ?? ""
-        let data = Data(key.key.publicData.dropFirst(4)).base64EncodedString()
-        let flags = key.key.isEntryPoint ? 257 : 256
-        let open = "\(zone). IN DNSKEY \(flags) 3 \(key.key.algorithm.rawValue) \(data)\n"
+        let text = KeyText(key, encrypted: encrypted)
         // A public file alone is not looked at; a private one alone would be a fault.
-        try DurableFile.write(Array(open.utf8), to: stem + ".key", mode: 0o644)
-        try DurableFile.write(Array(text.utf8), to: stem + ".private")
+        try DurableFile.write(Array(text.open.utf8), to: stem + ".key", mode: 0o644)
+        try DurableFile.write(Array(text.closed.utf8), to: stem + ".private")
     }
+
+    /// Puts a key's files beside the others, under names that are not looked at.
+    func setAside(_ key: ZoneKey) {
+        let stem = path + "/" + KeyDirectory.stem(key)
+        for end in [".private", ".key"] {
+            try? FileManager.default.removeItem(atPath: stem + end + ".aside")
+            try? FileManager.default.moveItem(atPath: stem + end, toPath: stem + end + ".aside")
+        }
+    }
+
+    /// Of the farm's keys as they were taken last; 0 for never.
+    func farmVersion() throws(NameServerError) -> UInt64 {
+        guard let bytes = try DurableFile.read(versionFile) else { return 0 }
+        let text = String(decoding: bytes, as: UTF8.self)
+        guard let number = UInt64(text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
+            throw NameServerError("\(versionFile) is damaged: it should be a number")
+        }
+        return number
+    }
+
+    func save(farmVersion: UInt64) throws(NameServerError) {
+        try DurableFile.write(Array("\(farmVersion)\n".utf8), to: versionFile)
+    }
+
+    private var versionFile: String { "\(path)/K\(KeyDirectory.safe(zone)).farm" }
 
     /// Removes a key for good.
     func remove(_ key: ZoneKey) {
@@ -122,16 +144,6 @@ public struct KeyDirectory: Sendable {
         zone.description.replacing("/", with: "%2F")
     }
 
-    /// Names of moments in private files; BIND's, as far as it has them.
-    private static var moments: [(String, WritableKeyPath<TimedKey, UInt64?>)] {
-        [
-            ("Publish", \.published), ("SyncPublish", \.announced), ("DSPublish", \.delegated),
-            ("Activate", \.activated), ("Inactive", \.retired), ("DSWithdraw", \.withdrawn),
-            ("DSRemoved", \.undelegated),
-            ("Delete", \.removed),
-        ]
-    }
-
     private mutating func read(_ file: String) throws(NameServerError) -> TimedKey {
         let facts = try? FileManager.default.attributesOfItem(atPath: file)
         let mode = (facts?[.posixPermissions] as? NSNumber)?.intValue ?? 0
@@ -141,33 +153,40 @@ public struct KeyDirectory: Sendable {
         guard let text = try? String(contentsOfFile: file, encoding: .utf8) else {
             throw NameServerError("cannot read \(file)")
         }
-        var fields: [String: String] = [:]
-        for line in text.split(whereSeparator: \.isNewline) {
-            let parts = line.split(separator: ":", maxSplits: 1)
-            guard parts.count == 2 else { continue }
-            fields[String(parts[0])] = parts[1].trimmingCharacters(in: .whitespaces)
+        let open = String(file.dropLast("private".count)) + "key"
+        guard let publicText = try? String(contentsOfFile: open, encoding: .utf8) else {
+            throw NameServerError("cannot read \(open), which belongs to \(file)")
         }
-        let number = fields["Algorithm"]?.prefix { $0.isNumber } ?? ""
-        guard let algorithm = UInt8(number).flatMap(ZoneKey.Algorithm.init(rawValue:)) else {
-            throw NameServerError(
-                "\(file): algorithm '\(number)' is not supported: 13 (P-256) and 15 (Ed25519) are")
+        return try timedKey(KeyText(open: publicText, closed: text), from: file)
+    }
+
+    /// A key and the moments of its life, from their text.
+    /// - Parameter origin: the file of the text, or whatever else it is from; for messages.
+    /// - Throws: for a text that is damaged or that the passphrase does not open.
+    mutating func timedKey(
+        _ text: KeyText, from origin: String
+    ) throws(NameServerError) -> TimedKey {
+        let algorithm = try text.algorithm(origin)
+        let pem = text.encrypted
+        let known = pem.flatMap { pem in
+            (sealed.first { $0.value == pem } ?? shared.first { $0.value == pem })?.key
         }
-        let pem = text.range(of: "-----BEGIN ").map { String(text[$0.lowerBound...]) }
-        let secret =
-            if let pem { try opened(pem, algorithm, file) } else {
-                fields["PrivateKey"].flatMap { Data(base64Encoded: $0) }.map { Array($0) } ?? []
-            }
+        if let known { return try text.timedKey(known, origin) }
+        if let pem, let fault = unopened[pem] { throw fault }
+        let secret: [UInt8]
+        do throws(NameServerError) {
+            secret = if let pem { try opened(pem, algorithm, origin) } else { text.clearSecret }
+        } catch {
+            if let pem { unopened[pem] = error }
+            throw error
+        }
         guard
             let key = ZoneKey(
-                zone: zone, algorithm: algorithm, isEntryPoint: try isEntryPoint(file),
+                zone: zone, algorithm: algorithm, isEntryPoint: try text.isEntryPoint(origin),
                 secret: secret)
-        else { throw NameServerError("\(file): the PrivateKey line has no key") }
+        else { throw NameServerError("\(origin): the PrivateKey line has no key") }
         if let pem { sealed[key] = pem } else { plain.insert(key) }
-        var timed = TimedKey(key, created: try moment(fields["Created"], file) ?? 0)
-        for (name, path) in KeyDirectory.moments {
-            timed[keyPath: path] = try moment(fields[name], file)
-        }
-        return timed
+        return try text.timedKey(key, origin)
     }
 
     private func opened(
@@ -189,49 +208,5 @@ public struct KeyDirectory: Sendable {
                         + "PBKDF2-HMAC-SHA256")
             }
         }
-    }
-
-    /// The flags are in the public file alone.
-    private func isEntryPoint(_ file: String) throws(NameServerError) -> Bool {
-        let open = file.dropLast("private".count) + "key"
-        guard let text = try? String(contentsOfFile: String(open), encoding: .utf8) else {
-            throw NameServerError("cannot read \(open), which belongs to \(file)")
-        }
-        let line = text.split(whereSeparator: \.isNewline).first { !$0.hasPrefix(";") } ?? ""
-        let words = line.split(whereSeparator: \.isWhitespace)
-        guard let at = words.firstIndex(of: "DNSKEY"), at + 1 < words.count,
-            let flags = UInt16(words[at + 1])
-        else { throw NameServerError("\(open) has no DNSKEY record") }
-        return flags & 1 == 1
-    }
-
-    /// `YYYYMMDDHHMMSS` in UTC.
-    static func stamp(_ time: UInt64) -> String {
-        let date = Calendar.utc.dateComponents(
-            [.year, .month, .day, .hour, .minute, .second],
-            from: Date(timeIntervalSince1970: Double(time)))
-        return [date.year, date.month, date.day, date.hour, date.minute, date.second]
-            .map { $0 ?? 0 }.map { $0 < 10 ? "0\($0)" : "\($0)" }.joined()
-    }
-
-    private func moment(_ text: String?, _ file: String) throws(NameServerError) -> UInt64? {
-        guard let text else { return nil }
-        let digits = text.compactMap(\.wholeNumberValue)
-        func number(_ range: Range<Int>) -> Int { digits[range].reduce(0) { $0 * 10 + $1 } }
-        guard digits.count == 14, text.count == 14,
-            let date = Calendar.utc.date(
-                from: DateComponents(
-                    year: number(0..<4), month: number(4..<6), day: number(6..<8),
-                    hour: number(8..<10), minute: number(10..<12), second: number(12..<14)))
-        else { throw NameServerError("\(file): '\(text)' is no time: write YYYYMMDDHHMMSS") }
-        return UInt64(max(date.timeIntervalSince1970, 0))
-    }
-}
-
-extension Calendar {
-    fileprivate static var utc: Calendar {
-        var calendar = Calendar(identifier: .gregorian)
-        calendar.timeZone = TimeZone(secondsFromGMT: 0) ?? calendar.timeZone
-        return calendar
     }
 }

@@ -147,6 +147,9 @@ public final class NameServer: Sendable {
     /// The farm's own zone, and then the reverse zones.
     public var zones: [ServedZone] { [zone] + reverseZones }
 
+    /// Whether it signs its zones.
+    public var isSigning: Bool { configuration.signing != nil }
+
     /// Does what time demands, until the server stops.
     private func maintain() {
         while !stopping.isSet {
@@ -185,16 +188,19 @@ public final class NameServer: Sendable {
     /// - Parameter serial: which the other name servers of the farm answer with too; the zone gets it, also when its
     ///   records are the same as before, unless it has a newer one already. nil: the zone gets the next one when its records
     ///   change.
+    /// - Parameter keys: which the other name servers of the farm sign with too; nil: the zones keep those that they have.
     /// - Returns: the serial that is served now; unchanged when the records are the same as before.
     /// - Throws: when membership and zone contradict each other, or the disk takes no serial any more;
     ///   the old image stays.
     @discardableResult
     public func publish(
-        _ membership: Membership, serial: UInt32? = nil
+        _ membership: Membership, serial: UInt32? = nil, keys: SealedKeys? = nil
     ) throws(NameServerError) -> UInt32 {
-        let served = try zone.publish(membership, serial: serial)
+        let served = try zone.publish(membership, serial: serial, keys: keys)
         // Machines have their names before addresses lead to them.
-        for zone in reverseZones { _ = try zone.publish(membership, serial: serial) }
+        for zone in reverseZones {
+            _ = try zone.publish(membership, serial: serial, keys: keys)
+        }
         return served
     }
 

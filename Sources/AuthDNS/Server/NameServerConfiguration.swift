@@ -44,11 +44,16 @@ public struct NameServerConfiguration: Sendable {
         public var signatures: SignatureLifetime
         /// Of keys on disk; nil: new ones are in the clear there.
         public var passphrase: KeyPassphrase?
+        /// Whether other name servers sign the zone with the same keys: then they are not moved on here, but taken as
+        /// `NameServer.publish` is given them, and `directory` has a copy.
+        public var isShared: Bool
 
         public init(
             directory: String, keys: KeyPolicy = KeyPolicy(),
-            signatures: SignatureLifetime = SignatureLifetime(), passphrase: KeyPassphrase? = nil
+            signatures: SignatureLifetime = SignatureLifetime(), passphrase: KeyPassphrase? = nil,
+            isShared: Bool = false
         ) {
+            self.isShared = isShared
             self.passphrase = passphrase
             self.directory = directory
             self.keys = keys

@@ -89,20 +89,40 @@ public final class ServedZone: Sendable {
     }
 
     /// As `NameServer.publish`.
-    func publish(_ membership: Membership, serial: UInt32?) throws(NameServerError) -> UInt32 {
-        let own = window.withLock { $0.enter(.init(membership: membership, serial: serial)) }
+    func publish(
+        _ membership: Membership, serial: UInt32?, keys: SealedKeys?
+    ) throws(NameServerError) -> UInt32 {
+        let keys = keys?.zones[name]
+        if let keys { try prepare(keys) }
+        let own = window.withLock {
+            $0.enter(.init(membership: membership, serial: serial, keys: keys))
+        }
         while true {
             switch window.withLock({ $0.turn(of: own, now: .now) }) {
             case .done: return image.serial
             case .wait(let pause): Thread.sleep(forTimeInterval: pause.inSeconds)
             case .publish(let newest, let ticket):
                 let serial = try rebuild { source in
-                    try source.take(newest.membership, serial: newest.serial)
+                    try source.take(newest)
                 }
                 window.withLock { $0.pass(ticket) }
                 return serial
             }
         }
+    }
+
+    /// What the zone is called among keys that name servers share.
+    public var name: String { image.apex.description.lowercased() }
+
+    private func prepare(_ keys: SealedKeys.Zone) throws(NameServerError) {
+        let result: Result<Void, NameServerError> = source.withLock { source in
+            do throws(NameServerError) {
+                return .success(try source.prepare(keys))
+            } catch {
+                return .failure(error)
+            }
+        }
+        try result.get()
     }
 
     /// Changes what the zone is made of, and publishes it when it says something else now.

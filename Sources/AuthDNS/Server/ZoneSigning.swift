@@ -1,4 +1,5 @@
 import AuthDNSCore
+import Farm
 
 /// The zone's keys and signatures as they are now, and when something about them is due. What has to be on disk
 /// before it is used is written first.
@@ -13,6 +14,10 @@ struct ZoneSigning {
     private var names = SignedNames()
     /// When the next key step or the next signature is due, in seconds since 1970.
     private(set) var nextDue: UInt64?
+    /// Whether the farm's name servers share the keys; and what was made of them last, by `moved`.
+    let isShared: Bool
+    private var farmVersion: UInt64 = 0
+    private var lastMoved: (zone: SealedKeys.Zone, nextStep: UInt64?)?
 
     /// Reads the keys; none are made before the first step.
     init(
@@ -23,11 +28,18 @@ struct ZoneSigning {
         directory = KeyDirectory(
             path: settings.directory, zone: zone, passphrase: settings.passphrase)
         self.zone = zone
+        isShared = settings.isShared
         keys = try directory.load()
+        if isShared { farmVersion = try directory.farmVersion() }
+        try check(keys)
+    }
+
+    /// - Throws: when they are not of the kind that the options say.
+    private func check(_ keys: [TimedKey]) throws(NameServerError) {
         for key in keys where key.removed == nil {
             guard key.key.algorithm == policy.algorithm else {
                 throw NameServerError(
-                    "key \(key.key.tag) in \(settings.directory) is \(key.key.algorithm.mnemonic), not "
+                    "key \(key.key.tag) of \(zone) is \(key.key.algorithm.mnemonic), not "
                         + "\(policy.algorithm.mnemonic): a signed zone keeps its algorithm")
             }
         }
@@ -61,18 +73,103 @@ struct ZoneSigning {
     mutating func step(
         longestTTL: UInt32, unixTime: UInt64, requested: Set<Bool> = []
     ) throws(NameServerError) {
-        let roll = KeyRoll.step(
+        guard !isShared else {
+            (signingKeys, nextStep) = (SigningKeys(of: keys, ttl: policy.keyTTL), nil)
+            return
+        }
+        let roll = roll(
+            keys, longestTTL: longestTTL, unixTime: unixTime, requested: requested)
+        for key in roll.keys where !keys.contains(key) { try directory.save(key) }
+        (keys, signingKeys, nextStep) = (roll.keys, roll.signing, roll.nextStep)
+    }
+
+    private func roll(
+        _ keys: [TimedKey], longestTTL: UInt32, unixTime: UInt64, requested: Set<Bool>
+    ) -> KeyRoll {
+        KeyRoll.step(
             keys, policy: policy, longestTTL: longestTTL, now: unixTime, requested: requested
         ) { [zone, policy] isEntryPoint in
             ZoneKey(drawnFor: zone, algorithm: policy.algorithm, isEntryPoint: isEntryPoint)
         }
-        for key in roll.keys where !keys.contains(key) { try directory.save(key) }
-        (keys, signingKeys, nextStep) = (roll.keys, roll.signing, roll.nextStep)
+    }
+
+    // MARK: Keys that the farm's name servers share
+
+    /// Moves keys on as far as time allows, for all name servers of the farm: what comes of it has to be published
+    /// everywhere, and is not used here before it was.
+    /// - Parameters:
+    ///   - shared: the keys as they are now; nil when none were ever shared: then those on this disk begin, if there are any.
+    ///   - order: what somebody says about the keys.
+    /// - Returns: `shared` itself when nothing moves.
+    /// - Throws: when the passphrase does not open a key, or the order makes no sense now.
+    mutating func moved(
+        _ shared: SealedKeys.Zone?, order: KeyOrder?, longestTTL: UInt32, unixTime: UInt64
+    ) throws -> SealedKeys.Zone {
+        // Those of a backup may have been followed by others that caches and the parent know.
+        let base = shared.flatMap { $0.version < farmVersion ? nil : $0 }
+        if let base, order == nil, let lastMoved, lastMoved.zone == base,
+            unixTime < lastMoved.nextStep ?? .max
+        {
+            return base
+        }
+        let before = if let base { try opened(base) } else { keys }
+        var noted = before
+        let requested = try order.map { try noted.follow($0, now: unixTime) } ?? []
+        let roll = roll(
+            noted, longestTTL: longestTTL, unixTime: unixTime, requested: requested)
+        var zone = base
+        if base == nil || roll.keys != before {
+            zone = try sealed(roll.keys, version: max(shared?.version ?? 0, farmVersion) + 1)
+        }
+        let next = zone ?? SealedKeys.Zone(version: 0, keys: [], isUnsigned: false)
+        lastMoved = (next, roll.nextStep)
+        return next
+    }
+
+    private mutating func sealed(
+        _ keys: [TimedKey], version: UInt64
+    ) throws(NameServerError) -> SealedKeys.Zone {
+        var texts: [SealedKeys.Key] = []
+        for key in keys {
+            let text = try directory.sharedText(key)
+            texts.append(.init(open: text.open, closed: text.closed))
+        }
+        return SealedKeys.Zone(
+            version: version, keys: texts, isUnsigned: keys.withdrawal == .done)
+    }
+
+    /// The keys that the farm's name servers share. It takes some tenths of a second for each that was never seen.
+    /// - Throws: when the passphrase does not open one, or they are of another kind than the options say.
+    mutating func opened(_ shared: SealedKeys.Zone) throws(NameServerError) -> [TimedKey] {
+        var keys: [TimedKey] = []
+        for key in shared.keys {
+            let text = KeyText(open: key.open, closed: key.closed)
+            keys.append(try directory.timedKey(text, from: "the farm's key"))
+        }
+        try check(keys)
+        return keys
+    }
+
+    /// Signs with what the farm's name servers share from now on, and keeps a copy on disk. Older ones than those that
+    /// were taken before, as of a backup, change nothing.
+    mutating func adopt(_ shared: SealedKeys.Zone) throws(NameServerError) {
+        guard isShared, shared.version > farmVersion else { return }
+        let next = try opened(shared)
+        for key in next where !keys.contains(key) { try directory.save(key) }
+        for old in keys where !next.contains(where: { $0.key == old.key }) {
+            directory.setAside(old.key)
+        }
+        try directory.save(farmVersion: shared.version)
+        (keys, farmVersion) = (next, shared.version)
     }
 
     /// Makes the files of keys as they were before: what was to be published with them was not.
     func takeBack(to before: ZoneSigning) {
         var then = before.directory
+        if farmVersion != before.farmVersion { try? then.save(farmVersion: before.farmVersion) }
+        for old in before.keys where !keys.contains(where: { $0.key == old.key }) {
+            try? then.save(old)
+        }
         for key in keys where !before.keys.contains(key) {
             if let old = before.keys.first(where: { $0.key == key.key }) {
                 try? then.save(old)
@@ -82,33 +179,19 @@ struct ZoneSigning {
         }
     }
 
-    /// The parent points at what it was asked to point at.
-    /// - Returns: the key; nil when none is waited for.
-    mutating func noteDelegation(of tag: UInt16?, unixTime: UInt64) throws(NameServerError)
-        -> TimedKey?
-    {
-        guard
-            // The newest: one before it may never have been told of, and no longer matters.
-            let index = keys.lastIndex(where: {
-                $0.awaitsDelegation && (tag == nil || $0.key.tag == tag)
-            })
-        else { return nil }
-        var key = keys[index]
-        key.delegated = unixTime
-        try directory.save(key)
-        keys[index] = key
-        return key
-    }
-
-    /// Changes keys, and writes those that are not as they were.
-    /// - Throws: when the disk does not take one; those before it are written.
-    mutating func change(_ body: (inout [TimedKey]) -> Void) throws(NameServerError) {
+    /// Notes an order about the keys, and writes those that are not as they were.
+    /// - Returns: kinds of key that the next step has to replace.
+    /// - Throws: when the order makes no sense now, or the disk does not take a key; those before it are written.
+    mutating func follow(
+        _ order: KeyOrder, unixTime: UInt64
+    ) throws -> Set<Bool> {
         var next = keys
-        body(&next)
+        let requested = try next.follow(order, now: unixTime)
         for (index, key) in next.enumerated() where key != keys[index] {
             try directory.save(key)
             keys[index] = key
         }
+        return requested
     }
 
     mutating func sign(

@@ -33,7 +33,8 @@ struct ZoneSource {
         self.journal = journal
         self.signing = signing
         hasCome = saved != nil
-        history = saved.map { journal.load(upTo: $0.serial) } ?? ZoneHistory()
+        history = ZoneHistory()
+        if let saved, signing?.isShared != true { history = journal.load(upTo: saved.serial) }
         if let saved {
             base = ZoneContent(of: saved)
             self.signing?.take(SignedNames(of: saved))
@@ -46,12 +47,17 @@ struct ZoneSource {
         }
     }
 
+    /// Whether other name servers sign the same versions themselves. Their signatures are others, so that a step from one
+    /// version to the next fits only who has the first from here: secondaries are given the whole.
+    private var isSharedSigned: Bool { signing?.isShared == true }
+
     /// When something has to be made anew though nothing was changed, in seconds since 1970.
     var nextDue: UInt64? { signing?.nextDue }
 
-    /// - Parameter serial: given by others to what this makes; nil when this server numbers its versions itself.
-    /// - Throws: when membership and zone contradict each other.
-    mutating func take(_ membership: Membership, serial: UInt32? = nil) throws(ZoneFault) {
+    /// - Throws: when membership and zone contradict each other, or the zone cannot be signed with the keys.
+    mutating func take(_ change: ChangeWindow.Change) throws {
+        if let keys = change.keys { try signing?.adopt(keys) }
+        let membership = change.membership
         // Roles do not matter to a reverse zone.
         if network != nil, let known = self.membership, known.hosts == membership.hosts,
             known.hostTTL == membership.hostTTL
@@ -59,7 +65,7 @@ struct ZoneSource {
             return
         }
         self.membership = membership
-        given = serial
+        given = change.serial
         base = try ZoneSource.content(
             of: zone, reverseOf: network, membership: membership, before: base)
     }
@@ -90,26 +96,34 @@ struct ZoneSource {
         if Serial.isNewer(serial, than: self.serial) { self.serial = serial }
     }
 
-    /// An operator wants a kind of key replaced; true for the entry point.
-    mutating func replaceKey(isEntryPoint: Bool) { requested.insert(isEntryPoint) }
-
     /// Encrypts keys that are in the clear on disk.
     /// - Returns: how many there were.
     mutating func encryptKeys() throws(NameServerError) -> Int {
         try signing?.encryptKeys() ?? 0
     }
 
-    /// Changes what is noted of the keys.
-    mutating func changeKeys(_ body: (inout [TimedKey]) -> Void) throws(NameServerError) {
-        try signing?.change(body)
+    /// Notes what somebody says about the keys.
+    mutating func follow(_ order: KeyOrder, unixTime: UInt64) throws {
+        guard signing != nil else { throw NameServerError.unsigned }
+        if let kinds = try signing?.follow(order, unixTime: unixTime) { requested.formUnion(kinds) }
     }
 
-    /// The parent points at the key of this tag, or at whichever it was asked to point at.
-    /// - Returns: the key; nil when none is waited for.
-    mutating func noteDelegation(
-        of tag: UInt16?, unixTime: UInt64
-    ) throws(NameServerError) -> TimedKey? {
-        try signing?.noteDelegation(of: tag, unixTime: unixTime)
+    /// As `ZoneSigning.moved`; nil for a zone that this server does not sign.
+    mutating func moved(
+        _ shared: SealedKeys.Zone?, order: KeyOrder?, unixTime: UInt64
+    ) throws -> SealedKeys.Zone? {
+        try signing?.moved(
+            shared, order: order, longestTTL: base.longestTTL, unixTime: unixTime)
+    }
+
+    /// Opens the keys that the farm's name servers share, so that taking them takes no time.
+    /// - Throws: when this server cannot sign with them.
+    mutating func prepare(_ shared: SealedKeys.Zone) throws(NameServerError) {
+        guard signing != nil else {
+            guard shared.isUnsigned else { throw NameServerError.unshared }
+            return
+        }
+        _ = try signing?.opened(shared)
     }
 
     /// Makes the image of what is known now.
@@ -160,6 +174,7 @@ struct ZoneSource {
 
     /// Keeps the step for transfers. A disk that does not take it costs secondaries a whole transfer, no more.
     mutating func remember(_ step: ZoneDifference, _ logger: Logger) {
+        guard !isSharedSigned else { return }
         history.append(step)
         do {
             try journal.append(step, of: history)

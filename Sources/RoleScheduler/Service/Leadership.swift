@@ -97,20 +97,23 @@ extension RoleSchedulerService {
         return current == published ? nil : current
     }
 
-    /// The membership with the serial that goes with it: a new one when it is new, or when some node answers with a newer
+    /// Membership and keys with the serial that goes with them: a new one when something is new, or when some node answers with a newer
     /// one already, so that all come to the same.
-    func numbered(_ membership: Membership) -> FarmView {
+    func numbered(_ membership: Membership, _ keys: SealedKeys?) -> FarmView {
         let standing = store.standing
         guard standing.isShared else { return FarmView(membership: membership) }
         let answered = (standing.nodes.map(\.serial) + [served(), current?.serial])
             .compactMap { $0 }
         let newest = answered.reduce(answered.first ?? 0, Serial.newest)
-        if let current, current.membership == membership, current.serial == newest {
+        if let current, current.membership == membership, current.keys == keys,
+            current.serial == newest
+        {
             return current
         }
         let last = Serial.newest(newest, writing.lastSerial ?? newest)
         let now = UInt32(truncatingIfNeeded: Int64(Date().timeIntervalSince1970))
-        return FarmView(membership: membership, serial: Serial.next(after: last, unixTime: now))
+        return FarmView(
+            membership: membership, serial: Serial.next(after: last, unixTime: now), keys: keys)
     }
 
     /// Writes the record and adds to the history.

@@ -43,6 +43,8 @@ public actor RoleSchedulerService {
     var writing = RecordWriting()
     /// The serial that the name server answers with; nil while it does not answer.
     var served: @Sendable () -> UInt32? = { nil }
+    /// Moves the keys on that name servers share; nil when this node's name server shares none.
+    var movedKeys: (@Sendable (SealedKeys?) async throws -> SealedKeys?)?
     let trace: TraceWriter
     private let turns = Turns()
     /// Rung when there may be something to plan or to publish.
@@ -227,7 +229,9 @@ public actor RoleSchedulerService {
 
     /// Tells that `membership`, as `tick` returned it, is answered now.
     public func didPublish(_ membership: Membership) {
-        published = FarmView(membership: membership, serial: current?.serial)
+        published = current.map {
+            FarmView(membership: membership, serial: $0.serial, keys: $0.keys)
+        }
         answeredAsOf = plannedAt
     }
 
@@ -248,11 +252,12 @@ public actor RoleSchedulerService {
         let plan = plan(
             policy: policy, state: state, demand: demand, health: health, now: now,
             timeOfDay: .local(Date()), cores: cores)
-        var alarms = plan.notes + holeNotes + failedChecks + signalNotes
+        let (keys, keyNotes) = await sharedKeys()
+        var alarms = plan.notes + keyNotes + holeNotes + failedChecks + signalNotes
         let view = numbered(
             membership(
                 of: plan.state, policy: policy, health: health, now: now,
-                previous: current?.membership, notes: &alarms))
+                previous: current?.membership, notes: &alarms), keys)
         let entries = plan.actions.map {
             entry($0.smurf, from: $0.from.description, to: $0.to.description, "scheduler", $0.why)
         }
@@ -294,12 +299,15 @@ public actor RoleSchedulerService {
     /// - Parameters:
     ///   - interval: between two plans when nothing rings.
     ///   - served: the serial that the name server answers with; nil while it does not answer.
+    ///   - keys: moves on the keys that all name servers sign with, when it is time; nil for one that shares none.
     ///   - publish: makes the name server answer by it; when it throws, it is asked again.
     public func run(
         every interval: Duration = .milliseconds(100), served: @escaping @Sendable () -> UInt32?,
+        keys: (@Sendable (SealedKeys?) async throws -> SealedKeys?)? = nil,
         publish: @Sendable (FarmView) async throws -> Void
     ) async throws {
         self.served = served
+        movedKeys = keys
         let (store, bell) = (store, bell)
         let work = [
             Task { await HealthChecker(self).run() },
@@ -440,55 +448,5 @@ public actor RoleSchedulerService {
         let known = state.ids.map(\.name).joined(separator: ", ")
         return OverrideError(
             "there is no smurf '\(id)'; there are \(known.isEmpty ? "none" : known)")
-    }
-
-    // MARK: What is shown
-
-    /// The policy with the changes of the phase that holds.
-    var ruling: Policy { policy.during(policy.phase(lastPlan?.phase)) }
-
-    public func history(limit: Int) async throws -> [HistoryEntry] {
-        try await store.history(limit: limit)
-    }
-
-    public func board() -> Board {
-        let now = moment()
-        var state = state
-        // Reports go to the leader: here nobody is missed.
-        if writing.term == nil { state.resumed = now }
-        let planner = PlanView(
-            policy: ruling, state: state, health: checkedHealth(now), now: now, cores: cores)
-        let explained = Dictionary(
-            (lastPlan?.explanation ?? []).map { ($0.role, $0) }, uniquingKeysWith: { $1 })
-        let roles = ruling.rolesByPriority.map { rule in
-            let line = explained[rule.role]
-            return Board.RoleLine(
-                rule: rule, target: line?.target ?? rule.min, serving: planner.serving(rule.role),
-                because: line?.text ?? "")
-        }
-        let smurfs = state.ids.compactMap { id in
-            state.smurfs[id].map { record in
-                Board.SmurfLine(
-                    id: id, record: record, isHeld: record.override?.kind == .hold,
-                    isUp: planner.isFit(id), secondsInState: now.since(record.since).inSeconds,
-                    connections: health[id]?.connections ?? 0, rate: meters[id]?.rate(at: now) ?? 0,
-                    words: OperatorWord.all(of: record, now: now),
-                    trouble: trouble(record, id, planner))
-            }
-        }
-        return Board(
-            version: version, phase: lastPlan?.phase, roles: roles, smurfs: smurfs,
-            signals: signals(now), notes: notes + standingNotes,
-            standing: store.standing.isShared ? store.standing : nil)
-    }
-
-    private func signals(_ now: Moment) -> [Board.SignalLine] {
-        let named = policy.roles.flatMap(\.demand.named)
-        return Set(named).union(demand.signals.keys).sorted().map { name in
-            let signal = demand[name]
-            return Board.SignalLine(
-                name: name, value: signal?.value,
-                ageSeconds: signal.map { now.since($0.observed).inSeconds } ?? -1)
-        }
     }
 }

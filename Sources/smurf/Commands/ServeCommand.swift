@@ -96,9 +96,9 @@ struct ServeCommand: AsyncParsableCommand {
         guard mail.tlsa.isEmpty || signing.dnssec != nil else {
             throw ValidationError("--tlsa says nothing in a zone without signatures: give --dnssec")
         }
-        guard cluster.etcd == nil || signing.dnssec == nil else {
+        guard cluster.etcd == nil || signing.dnssec == nil || signing.keysPassphrase != nil else {
             throw ValidationError(
-                "--dnssec and --etcd do not go together yet: each node would sign with keys of its own"
+                "--dnssec with --etcd: the nodes share their keys through etcd, encrypted; give all of them the same --keys-passphrase"
             )
         }
         guard lease.seconds >= 1 else { throw ValidationError("--lease: give 1s or more") }
@@ -129,7 +129,7 @@ struct ServeCommand: AsyncParsableCommand {
             workers: workers ?? ProcessInfo.processInfo.activeProcessorCount,
             settings: nameServer.settings)
         try nameServer.addSecondaries(to: &names)
-        names.signing = try signing.signing(in: data)
+        names.signing = try signing.signing(in: data, isShared: cluster.etcd != nil)
         names.reverse = reverse
         names.tapInterval = queryLog.interval
         names.peers.areSecret = tls.transfersByTLS

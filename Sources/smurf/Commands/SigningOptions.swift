@@ -24,7 +24,8 @@ struct SigningOptions: ParsableArguments {
     @Option(
         help: """
             File whose first line is the passphrase of the keys on disk, for its owner alone to read: new keys are \
-            written encrypted. Those in the clear stay so until 'smurf zone keys encrypt'.
+            written encrypted. Those in the clear stay so until 'smurf zone keys encrypt'. With --etcd it is needed, the \
+            same for all nodes: they share their keys.
             """)
     var keysPassphrase: String?
     @Option(help: "A ZSK is replaced after so long; 0 for never.")
@@ -59,9 +60,11 @@ struct SigningOptions: ParsableArguments {
     }
 
     /// Reads the passphrase, which may be root's: to be called before rights are given up.
-    /// - Parameter data: the data directory.
+    /// - Parameters:
+    ///   - data: the data directory.
+    ///   - isShared: whether other nodes sign with the same keys.
     /// - Throws: after a note on standard error, when the passphrase cannot be had.
-    func signing(in data: String) throws -> NameServerConfiguration.Signing? {
+    func signing(in data: String, isShared: Bool) throws -> NameServerConfiguration.Signing? {
         guard let dnssec else { return nil }
         let policy = KeyPolicy(
             isSplit: dnssec == .split, algorithm: dnssecAlgorithm.algorithm,
@@ -80,7 +83,7 @@ struct SigningOptions: ParsableArguments {
             directory: keys ?? data + "/keys", keys: policy,
             signatures: SignatureLifetime(
                 validity: validity, refresh: validity / 7 * 3, skew: min(3600, validity)),
-            passphrase: passphrase)
+            passphrase: passphrase, isShared: isShared)
     }
 }
 

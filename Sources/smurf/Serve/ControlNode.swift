@@ -15,6 +15,7 @@ import UnixSignals
 /// its own rooms; nothing here decides anything.
 final class ControlNode: Sendable {
     private let nameServer: NameServer
+    private let keyDesk: KeyDesk
     private let parentWatch: ParentWatch
     private let scheduler: RoleSchedulerService
     let sources: FarmSources
@@ -48,7 +49,6 @@ final class ControlNode: Sendable {
         self.logger = logger
         self.nameServer = nameServer
         self.metrics = metrics.map { MetricsListener(endpoint: $0, nameServer: nameServer) }
-        parentWatch = ParentWatch(servers: parents, zone: nameServer.zone, logger: logger)
         isShared = etcd != nil
         scheduler =
             if let etcd {
@@ -59,6 +59,9 @@ final class ControlNode: Sendable {
                 try RoleSchedulerService(
                     policy: sources.policy, dataDirectory: dataDirectory, logger: logger)
             }
+        keyDesk = KeyDesk(nameServer: nameServer, scheduler: scheduler, isShared: isShared)
+        parentWatch = ParentWatch(
+            servers: parents, zone: nameServer.zone, desk: keyDesk, logger: logger)
         guard let own = nameServer.endpoints.first else {
             throw ControlNodeError(description: "there is no address to answer DNS on")
         }
@@ -161,12 +164,13 @@ final class ControlNode: Sendable {
         if isShared && !nameServer.hasMembers {
             logger.notice("answers SERVFAIL until it knows what the other control nodes answer")
         }
-        add("the scheduler", to: &group) { [scheduler, nameServer] in
-            try await scheduler.run(served: {
-                nameServer.hasMembers ? nameServer.serial : nil
-            }) { view in
+        add("the scheduler", to: &group) { [scheduler, nameServer, keyDesk] in
+            try await scheduler.run(
+                served: { nameServer.hasMembers ? nameServer.serial : nil }, keys: keyDesk.moved
+            ) { view in
                 try await ControlNode.offPool {
-                    _ = try nameServer.publish(view.membership, serial: view.serial)
+                    _ = try nameServer.publish(
+                        view.membership, serial: view.serial, keys: view.keys)
                 }
                 nameServer.setServing(true)
             }
@@ -195,7 +199,9 @@ final class ControlNode: Sendable {
             services: [
                 ControlProvider(
                     scheduler: scheduler, board: board, deliveries: deliveries,
-                    zone: ZoneDesk(nameServer: nameServer, scheduler: scheduler, logger: logger),
+                    zone: ZoneDesk(
+                        nameServer: nameServer, scheduler: scheduler, keyDesk: keyDesk,
+                        logger: logger),
                     policies: PolicyDesk(
                         scheduler: scheduler, sources: sources, logger: logger,
                         reload: { [self] in try await takeUp(sources.reread()) }))

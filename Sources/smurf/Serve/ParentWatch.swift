@@ -10,31 +10,35 @@ struct ParentWatch: Sendable {
     let servers: [ParentServer]
     /// The zone that they delegate.
     let zone: ServedZone
+    let desk: KeyDesk
     let logger: Logger
 
     /// Ends when the task is cancelled.
     func run() async throws {
         while !Task.isCancelled {
-            switch zone.keys.withdrawal {
-            case .asked: await watchRemoval(isNoted: false)
-            case .undelegated: await watchRemoval(isNoted: true)
-            case .none, .done: break
-            }
-            if let key = waiting {
-                do {
-                    if try await ControlNode.offPool({ try isKnown(key) }) {
-                        try await ControlNode.offPool {
-                            _ = try zone.noteDelegation(of: key.tag)
-                        }
-                        logger.notice("the parent points at key \(key.tag)")
-                    }
-                } catch {
-                    logger.warning("the parent cannot be asked about key \(key.tag): \(error)")
-                }
-            }
+            if await desk.isInCharge { await look() }
             try await Task.sleep(for: .seconds(5))
         }
     }
+
+    private func look() async {
+        switch zone.keys.withdrawal {
+        case .asked: await watchRemoval(isNoted: false)
+        case .undelegated: await watchRemoval(isNoted: true)
+        case .none, .done: break
+        }
+        guard let key = waiting else { return }
+        do {
+            guard try await ControlNode.offPool({ try isKnown(key) }) else { return }
+            try await desk.follow(.delegated(tag: key.tag), zone, by: ParentWatch.name)
+            logger.notice("the parent points at key \(key.tag)")
+        } catch {
+            logger.warning("the parent cannot be asked about key \(key.tag): \(error)")
+        }
+    }
+
+    /// Who it is in the history.
+    private static let name = "watch of the parent"
 
     /// - Parameter isNoted: whether they had none when they were asked last.
     private func watchRemoval(isNoted: Bool) async {
@@ -44,7 +48,7 @@ struct ParentWatch: Sendable {
                 try servers.allSatisfy { try $0.delegation(of: apex).keys.isEmpty }
             }
             guard isSo != isNoted else { return }
-            try await ControlNode.offPool { try zone.noteUndelegation(isSo) }
+            try await desk.follow(.undelegated(isSo), zone, by: ParentWatch.name)
             logger.notice("the parent has \(isSo ? "no DS records any more" : "DS records again")")
         } catch {
             logger.warning("the parent cannot be asked whether its DS records are gone: \(error)")

@@ -14,14 +14,19 @@ import ZoneFile
 struct ZoneDesk: Sendable {
     let nameServer: NameServer
     let scheduler: RoleSchedulerService
+    let keyDesk: KeyDesk
     let logger: Logger
 
     func keys(_ request: Smurffarm_V1_KeysRequest) async throws -> Smurffarm_V1_KeysView {
         let zone = try zone(request.zone)
         var said = ""
         do {
-            said = try await ControlNode.offPool { try change(zone, request) }
+            said = try await obeyed(zone, request)
         } catch let error as NameServerError {
+            throw RPCError(code: .failedPrecondition, message: error.description)
+        } catch let error as OverrideError {
+            throw RPCError(code: .failedPrecondition, message: error.description)
+        } catch let error as FarmStoreFault {
             throw RPCError(code: .failedPrecondition, message: error.description)
         }
         if !said.isEmpty { logger.notice("\(request.operator): \(said)") }
@@ -37,33 +42,41 @@ struct ZoneDesk: Sendable {
     }
 
     /// - Returns: what was done; empty when nothing was asked for but a look.
-    private func change(
+    private func obeyed(
         _ zone: ServedZone, _ request: Smurffarm_V1_KeysRequest
-    ) throws -> String {
+    ) async throws -> String {
+        let (order, said): (KeyOrder, String)
         switch request.action {
         case .list, .UNRECOGNIZED: return ""
+        case .encrypt: return try await encrypted()
         case .replace:
-            try zone.replaceKey(isEntryPoint: request.entryPoint)
-            return "a new key is published; it takes over when caches allow"
-        case .encrypt:
-            let count = try nameServer.zones.reduce(0) { $0 + (try $1.encryptKeys()) }
-            return count == 0
-                ? "every key on disk is encrypted" : "keys encrypted on disk: \(count)"
+            order = .replace(isEntryPoint: request.entryPoint)
+            said = "a new key is published; it takes over when caches allow"
         case .unsign:
-            try zone.unsign()
-            return "the parent is asked to remove its DS records; the zone stays signed"
+            order = .withdraw
+            said = "the parent is asked to remove its DS records; the zone stays signed"
         case .undelegated:
-            try zone.noteUndelegation()
-            return
+            order = .undelegated(true)
+            said =
                 "noted: the parent has no DS records; signatures go when caches have forgotten them"
         case .sign:
-            try zone.sign()
-            return "the zone is signed, and the parent is asked for DS records in time"
+            order = .signAgain
+            said = "the zone is signed, and the parent is asked for DS records in time"
         case .delegated:
             let tag = request.tag == 0 ? nil : UInt16(clamping: request.tag)
-            let key = try zone.noteDelegation(of: tag)
-            return "noted: the parent points at key \(key.key.tag)"
+            let awaited = zone.keys.awaiting(tag).map { "\($0.key.tag)" } ?? ""
+            order = .delegated(tag: tag)
+            said = "noted: the parent points at key \(awaited)"
         }
+        try await keyDesk.follow(order, zone, by: request.operator)
+        return said
+    }
+
+    private func encrypted() async throws -> String {
+        let count = try await ControlNode.offPool {
+            try nameServer.zones.reduce(0) { $0 + (try $1.encryptKeys()) }
+        }
+        return count == 0 ? "every key on disk is encrypted" : "keys encrypted on disk: \(count)"
     }
 
     private static func view(_ zone: ServedZone, _ said: String) -> Smurffarm_V1_KeysView {

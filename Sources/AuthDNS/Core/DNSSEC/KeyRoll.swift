@@ -133,7 +133,13 @@ public struct KeyRoll {
     }
 
     /// What is published and signs now.
-    public var signing: SigningKeys {
+    public var signing: SigningKeys { SigningKeys(of: keys, ttl: policy.keyTTL) }
+}
+
+extension SigningKeys {
+    /// What keys are used for at the moments that are noted of them.
+    /// - Parameter ttl: in seconds.
+    public init(of keys: [TimedKey], ttl: UInt32) {
         let published = keys.filter(\.isPublished)
         let entries = published.filter(\.key.isEntryPoint)
         let active = published.filter(\.isActive)
@@ -141,10 +147,10 @@ public struct KeyRoll {
         let withdraws = keys.withdrawal != .none && !entries.isEmpty
         let announced = entries.filter { $0.announced != nil && $0.retired == nil }
             .max { ($0.announced ?? 0) < ($1.announced ?? 0) }
-        return SigningKeys(
+        self.init(
             published: published.map(\.key), keySigners: entries.map(\.key),
             zoneSigners: (zoneKeys.isEmpty ? active : zoneKeys).map(\.key),
             announced: withdraws ? nil : announced.map { [$0.key] }, withdraws: withdraws,
-            ttl: policy.keyTTL)
+            ttl: ttl)
     }
 }
