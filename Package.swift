@@ -189,7 +189,8 @@ let package = Package(
 
         // What the fuzzers of Fuzz/ check; the tests replay its corpus.
         .target(
-            name: "FuzzChecks", dependencies: ["AuthDNS", "AuthDNSCore", "Farm", "ZoneFile"],
+            name: "FuzzChecks",
+            dependencies: ["AuthDNS", "AuthDNSCore", "CLDNS", "Farm", "ZoneFile"],
             path: "Fuzz/Sources/FuzzChecks", swiftSettings: testing),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: testing),
         .testTarget(
@@ -239,8 +240,8 @@ let package = Package(
         .testTarget(
             name: "InteropTests",
             dependencies: [
-                "AuthDNS", "AuthDNSCore", "DNSTransport", "EtcdProtocol", "Farm", "RoleScheduler",
-                "RoleSchedulerCore", "TestSupport", "ZoneFile",
+                "AuthDNS", "AuthDNSCore", "DNSTransport", "EtcdProtocol", "Farm", "FuzzChecks",
+                "RoleScheduler", "RoleSchedulerCore", "TestSupport", "ZoneFile",
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Interop", swiftSettings: testing),

@@ -39,7 +39,8 @@ let package = Package(
             ],
             cSettings: [.define("_GNU_SOURCE")], swiftSettings: settings),
         .target(
-            name: "FuzzChecks", dependencies: ["AuthDNS", "AuthDNSCore", "Farm", "ZoneFile"],
+            name: "FuzzChecks",
+            dependencies: ["AuthDNS", "AuthDNSCore", "CLDNS", "Farm", "ZoneFile"],
             swiftSettings: settings),
         .executableTarget(
             name: "fuzz", dependencies: ["FuzzChecks"], swiftSettings: settings,

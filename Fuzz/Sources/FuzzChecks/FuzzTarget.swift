@@ -3,6 +3,9 @@
 public enum FuzzTarget: String, CaseIterable, Sendable {
     case query, zone, signature, framing, transfer, incoming
 
+    /// What the name server replies to an input of `query`; nil for nothing.
+    public static func reply(to bytes: [UInt8]) -> [UInt8]? { QueryCheck.answered(bytes)?.reply }
+
     /// Returns when `bytes` do no harm, and traps otherwise.
     public func check(_ bytes: [UInt8]) {
         switch self {

@@ -1,12 +1,23 @@
 import AuthDNSCore
+import CLDNS
 import Farm
 
 /// Any octets as a query: the reply is no longer than the transport and the asker allow, echoes the id and the
-/// question, and has the form of a message. The first octet of an input chooses zone, transport and cookies.
+/// question, and has the form of a message, which ldns reads too. The first octet of an input chooses zone, transport and cookies.
 enum QueryCheck {
     private static let cookies = ServerCookies(active: CookieSecret(1, 2))
 
     static func run(_ bytes: [UInt8]) {
+        guard let (query, reply, isStream) = answered(bytes) else { return }
+        precondition(isStream || reply.count <= max(512, min(payload(query) ?? 512, 1_232)))
+        expectAnswer(reply, to: query)
+        precondition(isReadByLDNS(reply))
+    }
+
+    /// - Returns: nil when there is no reply.
+    static func answered(
+        _ bytes: [UInt8]
+    ) -> (query: [UInt8], reply: [UInt8], isStream: Bool)? {
         var choices = Choices(bytes)
         let choice = choices.next()
         let query = choices.remainder
@@ -22,10 +33,17 @@ enum QueryCheck {
         let outcome = respond(
             to: query.span, context: context, settings: settings,
             from: choice & 1 != 0 ? FuzzZone.signed : FuzzZone.plain, into: &space)
-        guard outcome.length > 0 else { return }
-        let reply = Array(room[..<outcome.length])
-        precondition(isStream || reply.count <= max(512, min(payload(query) ?? 512, 1_232)))
-        expectAnswer(reply, to: query)
+        guard outcome.length > 0 else { return nil }
+        return (query, Array(room[..<outcome.length]), isStream)
+    }
+
+    private static func isReadByLDNS(_ reply: [UInt8]) -> Bool {
+        var packet: UnsafeMutablePointer<ldns_pkt>?
+        let status = unsafe reply.withUnsafeBufferPointer {
+            unsafe ldns_wire2pkt(&packet, $0.baseAddress, $0.count)
+        }
+        unsafe ldns_pkt_free(packet)
+        return status == LDNS_STATUS_OK
     }
 
     /// The payload size of an OPT record right behind the question, as nearly all queries have it.
