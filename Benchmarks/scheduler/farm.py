@@ -49,6 +49,15 @@ class Node:
         stat = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
         return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
+    def switches(self):
+        """How often its threads have been woken: changes from one thread to another that they made of themselves."""
+        found = 0
+        for task in os.listdir(f"/proc/{self.process.pid}/task"):
+            with contextlib.suppress(FileNotFoundError):
+                lines = open(f"/proc/{self.process.pid}/task/{task}/status").read().splitlines()
+                found += next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt"))
+        return found
+
     def memory(self, what="VmRSS"):
         """Mebibytes."""
         lines = open(f"/proc/{self.process.pid}/status").read().splitlines()

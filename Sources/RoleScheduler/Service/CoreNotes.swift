@@ -6,9 +6,12 @@ import RoleSchedulerCore
 extension RoleSchedulerService {
     /// Whether a machine drains that the cores have to let go of.
     public var awaitsCores: Bool {
-        state.smurfs.values.contains { record in
+        // Asked four times a second, and of most policies it is known without a look at the machines.
+        let waiting = Set(policy.roles.filter(\.drain.waitsForCores).map(\.role))
+        guard !waiting.isEmpty else { return false }
+        return state.smurfs.values.contains { record in
             guard case .draining(let role) = record.state else { return false }
-            return policy[role]?.drain.waitsForCores ?? false
+            return waiting.contains(role)
         }
     }
 

@@ -138,6 +138,25 @@ struct HealthChecker: Sendable {
 }
 
 extension RoleSchedulerService {
+    /// Who is to be checked now: members that hold a role with a check, as they are answered or soon will be. A node that
+    /// follows looks too, so that it knows at once when it comes to lead.
+    func checkTargets() -> [CheckTarget] {
+        // Whoever comes back to a role is looked at anew.
+        if !checks.isEmpty {
+            checks = checks.filter { id, found in state.smurfs[id]?.assigned == found.role }
+        }
+        // Most farms have no checks, and this is asked ten times a second.
+        let rules = Dictionary(
+            policy.roles.compactMap { rule in rule.check.map { (rule.role, $0) } },
+            uniquingKeysWith: { first, _ in first })
+        guard !rules.isEmpty else { return [] }
+        return state.smurfs.compactMap { id, record in
+            guard let role = record.assigned, let rule = rules[role] else { return nil }
+            return CheckTarget(
+                id: id, role: role, addresses: record.addresses, rule: rule, zone: policy.zone)
+        }.sorted { $0.id < $1.id }
+    }
+
     /// Members that fail their checks, for the board.
     var failedChecks: [String] {
         checks.keys.sorted().compactMap { id in

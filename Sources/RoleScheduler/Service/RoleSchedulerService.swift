@@ -7,7 +7,9 @@ public import RoleSchedulerCore
 /// state in a store, and hands every changed membership to whoever publishes it. It decides nothing itself. Of several
 /// control nodes only the leader plans; the others publish what it has published.
 public actor RoleSchedulerService {
-    var policy: Policy
+    var policy: Policy {
+        didSet { orderBook.machines = nil }
+    }
     let store: any FarmStore
     let logger: Logger
     private let start = ContinuousClock.now
@@ -45,6 +47,7 @@ public actor RoleSchedulerService {
     var served: @Sendable () -> UInt32? = { nil }
     /// Moves the keys on that name servers share; nil when this node's name server shares none.
     var movedKeys: (@Sendable (SealedKeys?) async throws -> SealedKeys?)?
+    var orderBook = OrderBook()
     let trace: TraceWriter
     private let turns = Turns()
     /// Rung when there may be something to plan or to publish.
@@ -155,31 +158,7 @@ public actor RoleSchedulerService {
         }
     }
 
-    /// What the machine is to do now.
-    public func order(for id: SmurfID) -> Order {
-        let record = state.smurfs[id]
-        let role = record?.role
-        return Order(
-            role: role, service: role.flatMap { policy[$0]?.service } ?? .none,
-            state: record?.state ?? .joining, isHeld: record?.override?.kind == .hold,
-            version: published?.membership.version ?? version)
-    }
-
     // MARK: Checks from outside
-
-    /// Who is to be checked now: members that hold a role with a check, as they are answered or soon will be. A node that
-    /// follows looks too, so that it knows at once when it comes to lead.
-    func checkTargets() -> [CheckTarget] {
-        // Whoever comes back to a role is looked at anew.
-        checks = checks.filter { id, found in state.smurfs[id]?.assigned == found.role }
-        return state.ids.compactMap { id in
-            guard let record = state.smurfs[id], let role = record.assigned,
-                let rule = policy[role]?.check
-            else { return nil }
-            return CheckTarget(
-                id: id, role: role, addresses: record.addresses, rule: rule, zone: policy.zone)
-        }
-    }
 
     /// Notes what a check found.
     /// - Parameter trouble: nil when all was well.
@@ -348,7 +327,10 @@ public actor RoleSchedulerService {
         settleArrivals()
     }
 
-    func endTurn() { turns.next() }
+    func endTurn() {
+        tellOrders()
+        turns.next()
+    }
 
     private func settleArrivals() {
         for (id, addresses) in arrivals {

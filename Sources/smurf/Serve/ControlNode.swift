@@ -92,16 +92,17 @@ final class ControlNode: Sendable {
         )
         let successors = try HandoverListener(at: ControlNode.handover(in: dataDirectory))
         defer { successors.hide() }
-        let servers = [
-            (operatorServer(socket), "the operator's socket \(socket)"),
-            (agentServer(), "agents on \(agents)"),
+        let thread = AgentThread()
+        let servers: [(Server, String, AgentThread?)] = [
+            (operatorServer(socket), "the operator's socket \(socket)", nil),
+            (agentServer(thread), "agents on \(agents)", thread),
         ]
         return try await withThrowingTaskGroup(of: End?.self) { group in
             // Whatever ends first ends the node: a signal, a successor, or a fault that must not be served around.
             defer { group.cancelAll() }
             do {
-                for (server, what) in servers {
-                    add(what, to: &group) { try await ControlNode.serve(server, what) }
+                for (server, what, thread) in servers {
+                    add(what, to: &group) { try await ControlNode.serve(server, what, on: thread) }
                     guard await ControlNode.isListening(server) else {
                         _ = try await group.next()
                         return .signal
@@ -110,7 +111,7 @@ final class ControlNode: Sendable {
                 addWork(to: &group, signals, successors)
                 isServing()
                 let end = try await group.next() ?? nil
-                for (server, _) in servers { server.beginGracefulShutdown() }
+                for (server, _, _) in servers { server.beginGracefulShutdown() }
                 try? await Task.sleep(for: MachineSecurity.goodbye)
                 return end ?? .signal
             } catch let error as ControlNodeError {
@@ -208,12 +209,12 @@ final class ControlNode: Sendable {
             ])
     }
 
-    private func agentServer() -> Server {
+    private func agentServer(_ thread: AgentThread) -> Server {
         GRPCServer(
             transport: .http2NIOPosix(
                 address: SocketAddress(agents.address, port: agents.port),
                 transportSecurity: MachineSecurity.server(certificate),
-                config: MachineSecurity.serverConfiguration),
+                config: MachineSecurity.registryConfiguration, eventLoopGroup: thread.group),
             services: [
                 RegistryProvider(
                     scheduler: scheduler, policy: sources.policy, deliveries: deliveries)
@@ -240,9 +241,15 @@ final class ControlNode: Sendable {
         }
     }
 
-    private static func serve(_ server: Server, _ what: String) async throws {
+    private static func serve(
+        _ server: Server, _ what: String, on thread: AgentThread?
+    ) async throws {
         do {
-            try await server.serve()
+            if let thread {
+                try await thread.run { try await server.serve() }
+            } else {
+                try await server.serve()
+            }
         } catch {
             throw ControlNodeError(description: "cannot listen for \(what): \(error)")
         }

@@ -26,28 +26,26 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
                 message: "'\(first.smurf)' is no smurf id: use one LDH label")
         }
         try await take(first, id)
-        let orders = Task {
-            var last: Smurffarm_V1_RoleOrder?
-            while !Task.isCancelled {
-                let order = order(await scheduler.order(for: id))
-                if order != last { try await response.write(order) }
-                last = order
-                try await Task.sleep(for: .milliseconds(100))
+        let orders = await scheduler.orders(for: id)
+        // A child, so that it runs where this task runs.
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            group.addTask {
+                for await order in orders { try await response.write(self.order(order)) }
             }
-        }
-        defer { orders.cancel() }
-        while let report = try await reports.next() {
-            guard report.smurf == first.smurf else {
-                throw RPCError(code: .invalidArgument, message: "one stream, one smurf")
+            while let report = try await reports.next() {
+                guard report.smurf == first.smurf else {
+                    throw RPCError(code: .invalidArgument, message: "one stream, one smurf")
+                }
+                try await take(report, id)
             }
-            try await take(report, id)
         }
     }
 
     /// Sends an agent on to the control node that leads.
-    private func checkThatThisNodeLeads() async throws {
-        guard await !scheduler.leads else { return }
-        let standing = await scheduler.standing
+    private func checkThatThisNodeLeads(_ scheduler: isolated RoleSchedulerService) throws {
+        guard !scheduler.leads else { return }
+        let standing = scheduler.standing
         let leader = standing.leader.map { "'\($0.node)' leads, at \($0.agents)" }
         throw RPCError(
             code: .unavailable,
@@ -56,13 +54,22 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
     }
 
     private func take(_ report: Smurffarm_V1_AgentReport, _ id: SmurfID) async throws {
-        try await checkThatThisNodeLeads()
+        try await hand(report, id, to: scheduler)
+        guard report.webP95Ms > 0 else { return }
+        await deliveries.monitor.note(latency: report.webP95Ms / 1000, of: id.name)
+    }
+
+    /// All that the scheduler has to do for a report, in one visit: a thousand come each second.
+    private func hand(
+        _ report: Smurffarm_V1_AgentReport, _ id: SmurfID,
+        to scheduler: isolated RoleSchedulerService
+    ) throws {
+        try checkThatThisNodeLeads(scheduler)
         let addresses = report.addresses.compactMap { IPAddress($0) }
         let sum = report.sent.addingReportingOverflow(report.bounces)
         let work = sum.overflow ? report.sent : sum.partialValue
-        await deliveries.monitor.note(latency: report.webP95Ms / 1000, of: id.name)
         do {
-            try await scheduler.report(
+            try scheduler.report(
                 smurf: id, addresses: Array(addresses.prefix(16)), ready: report.ready,
                 role: Role(report.role), connections: Int(report.connections), load: report.load,
                 work: work &+ report.unsubscribes,
@@ -87,7 +94,7 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
     func deposit(
         request: Smurffarm_V1_FeedbackBatch, context: ServerContext
     ) async throws -> Smurffarm_V1_FeedbackReceipt {
-        try await checkThatThisNodeLeads()
+        try await checkThatThisNodeLeads(scheduler)
         try await deliveries.deposit(request.items)
         // What was no longer known here is receipted too: asking again would not help.
         return .with { $0.upTo = request.items.map(\.sequence).max() ?? 0 }

@@ -64,6 +64,15 @@ extension MachineSecurity {
         }
     }
 
+    /// The same for the server that agents report to. An order is written as soon as it is made: there is seldom another
+    /// to wait for, and waiting takes a timer of its own.
+    public static var registryConfiguration: HTTP2ServerTransport.Posix.Config {
+        var configuration = serverConfiguration
+        configuration.connection.flushCoalescing = nil
+        configuration.channelDebuggingCallbacks.onAcceptTCPConnection = UnsharedReads.add(to:)
+        return configuration
+    }
+
     /// The same for a client that has others to turn to: a machine that hangs is left after three seconds.
     public static var impatientConfiguration: HTTP2ClientTransport.Posix.Config {
         var configuration = clientConfiguration

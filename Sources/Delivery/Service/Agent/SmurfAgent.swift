@@ -40,7 +40,6 @@ public final class SmurfAgent: Sendable {
     public func run() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.keepAttending() }
-            group.addTask { await self.keepDepositing() }
             group.addTask {
                 for await _ in self.orders { await self.followNewest() }
             }
@@ -59,7 +58,7 @@ public final class SmurfAgent: Sendable {
         while !Task.isCancelled {
             do {
                 try await withControlNode { registry, options in
-                    try await self.attend(registry, options)
+                    try await self.attendAndDeposit(registry, options)
                 }
                 wait = .milliseconds(250)
             } catch {
@@ -82,6 +81,15 @@ public final class SmurfAgent: Sendable {
         place.withLock { place in
             place = (place + 1) % configuration.controls.count
             return place == 0
+        }
+    }
+
+    /// Both on the one connection: a control node has a thousand of them.
+    private func attendAndDeposit(_ registry: RegistryClient, _ options: CallOptions) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { await self.keepDepositing(registry, options) }
+            try await self.attend(registry, options)
         }
     }
 
@@ -164,15 +172,12 @@ public final class SmurfAgent: Sendable {
 
     private static let depositSize = 500
 
-    private func keepDepositing() async {
+    /// Hands over what waits as long as the agent attends; what is not taken now is tried again a second later.
+    private func keepDepositing(_ registry: RegistryClient, _ options: CallOptions) async {
         while !Task.isCancelled {
             do {
-                try await withControlNode { registry, options in
-                    while !Task.isCancelled {
-                        if try await self.deposit(registry, options) { continue }
-                        try await Task.sleep(for: .milliseconds(200))
-                    }
-                }
+                if try await deposit(registry, options) { continue }
+                try await Task.sleep(for: .milliseconds(200))
             } catch {
                 try? await Task.sleep(for: .seconds(1))
             }
