@@ -161,10 +161,11 @@ final class ControlNode: Sendable {
         if isShared && !nameServer.hasMembers {
             logger.notice("answers SERVFAIL until it knows what the other control nodes answer")
         }
-        add("the scheduler", to: &group) { [scheduler, nameServer] in
-            try await scheduler.run(served: {
-                nameServer.hasMembers ? nameServer.serial : nil
-            }) { view in
+        add("the scheduler", to: &group) { [scheduler, nameServer, deliveries] in
+            try await scheduler.run(
+                served: { nameServer.hasMembers ? nameServer.serial : nil },
+                following: { await deliveries.follow($0) }
+            ) { view in
                 try await ControlNode.offPool {
                     _ = try nameServer.publish(view.membership, serial: view.serial)
                 }
@@ -209,8 +210,7 @@ final class ControlNode: Sendable {
                 transportSecurity: MachineSecurity.server(certificate),
                 config: MachineSecurity.serverConfiguration),
             services: [
-                RegistryProvider(
-                    scheduler: scheduler, policy: sources.policy, deliveries: deliveries)
+                RegistryProvider(scheduler: scheduler, deliveries: deliveries)
             ])
     }
 
@@ -248,8 +248,10 @@ final class ControlNode: Sendable {
             try server.rereadCookieSecrets()
             _ = try server.reload(fresh.zone)
         }
-        await scheduler.replacePolicy(fresh.policy)
-        await deliveries.follow(fresh.policy)
+        guard await scheduler.replacePolicy(fresh.policy) else {
+            logger.notice("policy and zone were read anew")
+            return logger.notice("\(RoleSchedulerService.fileIsNotFollowed)")
+        }
         logger.notice("policy and zone were read anew")
     }
 
