@@ -855,6 +855,52 @@ public nonisolated struct Smurffarm_V1_ClusterView: Sendable {
   /// why etcd cannot be reached; empty = it can
   public var trouble: String = String()
 
+  /// absent while none was applied: each node goes by its own file
+  public var policy: Smurffarm_V1_FarmPolicy {
+    get {_policy ?? Smurffarm_V1_FarmPolicy()}
+    set {_policy = newValue}
+  }
+  /// Returns true if `policy` has been explicitly set.
+  public var hasPolicy: Bool {self._policy != nil}
+  /// Clears the value of `policy`. Subsequent reads from it will return its default value.
+  public mutating func clearPolicy() {self._policy = nil}
+
+  /// what etcd complains of, such as that it is full; empty = nothing
+  public var alarm: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+
+  fileprivate var _policy: Smurffarm_V1_FarmPolicy? = nil
+}
+
+/// The policy that an operator has applied to a farm of several control nodes.
+public nonisolated struct Smurffarm_V1_FarmPolicy: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// first digits of its text's SHA-256
+  public var digest: String = String()
+
+  /// who applied it
+  public var `operator`: String = String()
+
+  public var reason: String = String()
+
+  /// when
+  public var unixTime: Int64 = 0
+
+  /// at which node
+  public var node: String = String()
+
+  /// the asked node's own file means something else, and is not followed
+  public var fileDiffers: Bool = false
+
+  /// why the asked node cannot follow it; empty = it does
+  public var trouble: String = String()
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1006,7 +1052,7 @@ public nonisolated struct Smurffarm_V1_PolicyRequest: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// of the policy file
+  /// of the policy file; empty: only say what is followed
   public var text: Data = Data()
 
   /// else only look ahead
@@ -1021,49 +1067,103 @@ public nonisolated struct Smurffarm_V1_PolicyRequest: Sendable {
   /// apply: why, for the history
   public var reason: String = String()
 
-  /// apply: although other control nodes read files of their own
-  public var thisNode: Bool = false
+  /// apply: digest of what must still be followed; empty = whatever is
+  public var base: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 }
 
-public nonisolated struct Smurffarm_V1_PolicyView: Sendable {
+public nonisolated struct Smurffarm_V1_PolicyView: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// text of the policy that is followed
-  public var current: Data = Data()
+  public var current: Data {
+    get {_storage._current}
+    set {_uniqueStorage()._current = newValue}
+  }
 
-  /// of its file, on the control node
-  public var path: String = String()
+  /// of the control node's own file
+  public var path: String {
+    get {_storage._path}
+    set {_uniqueStorage()._path = newValue}
+  }
 
-  public var changes: [Smurffarm_V1_PolicyChange] = []
+  public var changes: [Smurffarm_V1_PolicyChange] {
+    get {_storage._changes}
+    set {_uniqueStorage()._changes = newValue}
+  }
 
   /// the first ones
-  public var moves: [Smurffarm_V1_PolicyMove] = []
+  public var moves: [Smurffarm_V1_PolicyMove] {
+    get {_storage._moves}
+    set {_uniqueStorage()._moves = newValue}
+  }
 
   /// all of them
-  public var moveCount: UInt32 = 0
+  public var moveCount: UInt32 {
+    get {_storage._moveCount}
+    set {_uniqueStorage()._moveCount = newValue}
+  }
 
   /// the farm comes to rest within an hour
-  public var atRest: Bool = false
+  public var atRest: Bool {
+    get {_storage._atRest}
+    set {_uniqueStorage()._atRest = newValue}
+  }
 
-  public var roles: [Smurffarm_V1_RoleOutlook] = []
+  public var roles: [Smurffarm_V1_RoleOutlook] {
+    get {_storage._roles}
+    set {_uniqueStorage()._roles = newValue}
+  }
 
   /// names that have members and would have none, and why
-  public var emptied: [String] = []
+  public var emptied: [String] {
+    get {_storage._emptied}
+    set {_uniqueStorage()._emptied = newValue}
+  }
 
-  public var applied: Bool = false
+  public var applied: Bool {
+    get {_storage._applied}
+    set {_uniqueStorage()._applied = newValue}
+  }
 
-  /// control nodes of the same farm, which read policy files of their own
-  public var others: [String] = []
+  /// of the text that is followed
+  public var digest: String {
+    get {_storage._digest}
+    set {_uniqueStorage()._digest = newValue}
+  }
+
+  /// applied, it is for all control nodes of the farm; else written to the file
+  public var shared: Bool {
+    get {_storage._shared}
+    set {_uniqueStorage()._shared = newValue}
+  }
+
+  /// what is followed, if it was applied to the farm; absent: the node's own file
+  public var farm: Smurffarm_V1_FarmPolicy {
+    get {_storage._farm ?? Smurffarm_V1_FarmPolicy()}
+    set {_uniqueStorage()._farm = newValue}
+  }
+  /// Returns true if `farm` has been explicitly set.
+  public var hasFarm: Bool {_storage._farm != nil}
+  /// Clears the value of `farm`. Subsequent reads from it will return its default value.
+  public mutating func clearFarm() {_uniqueStorage()._farm = nil}
+
+  /// why nothing can be applied at this node now, such as that another leads
+  public var refusal: String {
+    get {_storage._refusal}
+    set {_uniqueStorage()._refusal = newValue}
+  }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 public nonisolated struct Smurffarm_V1_PolicyChange: Sendable {
@@ -3159,7 +3259,7 @@ nonisolated extension Smurffarm_V1_BoardView: SwiftProtobuf.Message, SwiftProtob
 
 nonisolated extension Smurffarm_V1_ClusterView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".ClusterView"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}leads\0\u{1}term\0\u{1}nodes\0\u{1}trouble\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}node\0\u{1}leads\0\u{1}term\0\u{1}nodes\0\u{1}trouble\0\u{1}policy\0\u{1}alarm\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3172,12 +3272,18 @@ nonisolated extension Smurffarm_V1_ClusterView: SwiftProtobuf.Message, SwiftProt
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.term) }()
       case 4: try { try decoder.decodeRepeatedMessageField(value: &self.nodes) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self.trouble) }()
+      case 6: try { try decoder.decodeSingularMessageField(value: &self._policy) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.alarm) }()
       default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.node.isEmpty {
       try visitor.visitSingularStringField(value: self.node, fieldNumber: 1)
     }
@@ -3193,6 +3299,12 @@ nonisolated extension Smurffarm_V1_ClusterView: SwiftProtobuf.Message, SwiftProt
     if !self.trouble.isEmpty {
       try visitor.visitSingularStringField(value: self.trouble, fieldNumber: 5)
     }
+    try { if let v = self._policy {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    } }()
+    if !self.alarm.isEmpty {
+      try visitor.visitSingularStringField(value: self.alarm, fieldNumber: 7)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3201,6 +3313,68 @@ nonisolated extension Smurffarm_V1_ClusterView: SwiftProtobuf.Message, SwiftProt
     if lhs.leads != rhs.leads {return false}
     if lhs.term != rhs.term {return false}
     if lhs.nodes != rhs.nodes {return false}
+    if lhs.trouble != rhs.trouble {return false}
+    if lhs._policy != rhs._policy {return false}
+    if lhs.alarm != rhs.alarm {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Smurffarm_V1_FarmPolicy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".FarmPolicy"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}digest\0\u{1}operator\0\u{1}reason\0\u{3}unix_time\0\u{1}node\0\u{3}file_differs\0\u{1}trouble\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.digest) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.`operator`) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.reason) }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self.unixTime) }()
+      case 5: try { try decoder.decodeSingularStringField(value: &self.node) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.fileDiffers) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.trouble) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.digest.isEmpty {
+      try visitor.visitSingularStringField(value: self.digest, fieldNumber: 1)
+    }
+    if !self.`operator`.isEmpty {
+      try visitor.visitSingularStringField(value: self.`operator`, fieldNumber: 2)
+    }
+    if !self.reason.isEmpty {
+      try visitor.visitSingularStringField(value: self.reason, fieldNumber: 3)
+    }
+    if self.unixTime != 0 {
+      try visitor.visitSingularInt64Field(value: self.unixTime, fieldNumber: 4)
+    }
+    if !self.node.isEmpty {
+      try visitor.visitSingularStringField(value: self.node, fieldNumber: 5)
+    }
+    if self.fileDiffers != false {
+      try visitor.visitSingularBoolField(value: self.fileDiffers, fieldNumber: 6)
+    }
+    if !self.trouble.isEmpty {
+      try visitor.visitSingularStringField(value: self.trouble, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: Smurffarm_V1_FarmPolicy, rhs: Smurffarm_V1_FarmPolicy) -> Bool {
+    if lhs.digest != rhs.digest {return false}
+    if lhs.`operator` != rhs.`operator` {return false}
+    if lhs.reason != rhs.reason {return false}
+    if lhs.unixTime != rhs.unixTime {return false}
+    if lhs.node != rhs.node {return false}
+    if lhs.fileDiffers != rhs.fileDiffers {return false}
     if lhs.trouble != rhs.trouble {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
@@ -3534,7 +3708,7 @@ nonisolated extension Smurffarm_V1_DNSCounters: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".PolicyRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}text\0\u{1}apply\0\u{1}force\0\u{1}operator\0\u{1}reason\0\u{3}this_node\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}text\0\u{1}apply\0\u{1}force\0\u{1}operator\0\u{1}reason\0\u{2}\u{2}base\0\u{c}\u{6}\u{1}")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3547,7 +3721,7 @@ nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftPr
       case 3: try { try decoder.decodeSingularBoolField(value: &self.force) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.`operator`) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self.reason) }()
-      case 6: try { try decoder.decodeSingularBoolField(value: &self.thisNode) }()
+      case 7: try { try decoder.decodeSingularStringField(value: &self.base) }()
       default: break
       }
     }
@@ -3569,8 +3743,8 @@ nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftPr
     if !self.reason.isEmpty {
       try visitor.visitSingularStringField(value: self.reason, fieldNumber: 5)
     }
-    if self.thisNode != false {
-      try visitor.visitSingularBoolField(value: self.thisNode, fieldNumber: 6)
+    if !self.base.isEmpty {
+      try visitor.visitSingularStringField(value: self.base, fieldNumber: 7)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -3581,7 +3755,7 @@ nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftPr
     if lhs.force != rhs.force {return false}
     if lhs.`operator` != rhs.`operator` {return false}
     if lhs.reason != rhs.reason {return false}
-    if lhs.thisNode != rhs.thisNode {return false}
+    if lhs.base != rhs.base {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3589,74 +3763,153 @@ nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftPr
 
 nonisolated extension Smurffarm_V1_PolicyView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".PolicyView"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}current\0\u{1}path\0\u{1}changes\0\u{1}moves\0\u{3}move_count\0\u{3}at_rest\0\u{1}roles\0\u{1}emptied\0\u{1}applied\0\u{1}others\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}current\0\u{1}path\0\u{1}changes\0\u{1}moves\0\u{3}move_count\0\u{3}at_rest\0\u{1}roles\0\u{1}emptied\0\u{1}applied\0\u{2}\u{2}digest\0\u{1}shared\0\u{1}farm\0\u{1}refusal\0\u{c}\u{a}\u{1}")
+
+  fileprivate class _StorageClass {
+    var _current: Data = Data()
+    var _path: String = String()
+    var _changes: [Smurffarm_V1_PolicyChange] = []
+    var _moves: [Smurffarm_V1_PolicyMove] = []
+    var _moveCount: UInt32 = 0
+    var _atRest: Bool = false
+    var _roles: [Smurffarm_V1_RoleOutlook] = []
+    var _emptied: [String] = []
+    var _applied: Bool = false
+    var _digest: String = String()
+    var _shared: Bool = false
+    var _farm: Smurffarm_V1_FarmPolicy? = nil
+    var _refusal: String = String()
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _current = source._current
+      _path = source._path
+      _changes = source._changes
+      _moves = source._moves
+      _moveCount = source._moveCount
+      _atRest = source._atRest
+      _roles = source._roles
+      _emptied = source._emptied
+      _applied = source._applied
+      _digest = source._digest
+      _shared = source._shared
+      _farm = source._farm
+      _refusal = source._refusal
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularBytesField(value: &self.current) }()
-      case 2: try { try decoder.decodeSingularStringField(value: &self.path) }()
-      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.changes) }()
-      case 4: try { try decoder.decodeRepeatedMessageField(value: &self.moves) }()
-      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.moveCount) }()
-      case 6: try { try decoder.decodeSingularBoolField(value: &self.atRest) }()
-      case 7: try { try decoder.decodeRepeatedMessageField(value: &self.roles) }()
-      case 8: try { try decoder.decodeRepeatedStringField(value: &self.emptied) }()
-      case 9: try { try decoder.decodeSingularBoolField(value: &self.applied) }()
-      case 10: try { try decoder.decodeRepeatedStringField(value: &self.others) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularBytesField(value: &_storage._current) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._path) }()
+        case 3: try { try decoder.decodeRepeatedMessageField(value: &_storage._changes) }()
+        case 4: try { try decoder.decodeRepeatedMessageField(value: &_storage._moves) }()
+        case 5: try { try decoder.decodeSingularUInt32Field(value: &_storage._moveCount) }()
+        case 6: try { try decoder.decodeSingularBoolField(value: &_storage._atRest) }()
+        case 7: try { try decoder.decodeRepeatedMessageField(value: &_storage._roles) }()
+        case 8: try { try decoder.decodeRepeatedStringField(value: &_storage._emptied) }()
+        case 9: try { try decoder.decodeSingularBoolField(value: &_storage._applied) }()
+        case 11: try { try decoder.decodeSingularStringField(value: &_storage._digest) }()
+        case 12: try { try decoder.decodeSingularBoolField(value: &_storage._shared) }()
+        case 13: try { try decoder.decodeSingularMessageField(value: &_storage._farm) }()
+        case 14: try { try decoder.decodeSingularStringField(value: &_storage._refusal) }()
+        default: break
+        }
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.current.isEmpty {
-      try visitor.visitSingularBytesField(value: self.current, fieldNumber: 1)
-    }
-    if !self.path.isEmpty {
-      try visitor.visitSingularStringField(value: self.path, fieldNumber: 2)
-    }
-    if !self.changes.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.changes, fieldNumber: 3)
-    }
-    if !self.moves.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.moves, fieldNumber: 4)
-    }
-    if self.moveCount != 0 {
-      try visitor.visitSingularUInt32Field(value: self.moveCount, fieldNumber: 5)
-    }
-    if self.atRest != false {
-      try visitor.visitSingularBoolField(value: self.atRest, fieldNumber: 6)
-    }
-    if !self.roles.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.roles, fieldNumber: 7)
-    }
-    if !self.emptied.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.emptied, fieldNumber: 8)
-    }
-    if self.applied != false {
-      try visitor.visitSingularBoolField(value: self.applied, fieldNumber: 9)
-    }
-    if !self.others.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.others, fieldNumber: 10)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._current.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._current, fieldNumber: 1)
+      }
+      if !_storage._path.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._path, fieldNumber: 2)
+      }
+      if !_storage._changes.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._changes, fieldNumber: 3)
+      }
+      if !_storage._moves.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._moves, fieldNumber: 4)
+      }
+      if _storage._moveCount != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._moveCount, fieldNumber: 5)
+      }
+      if _storage._atRest != false {
+        try visitor.visitSingularBoolField(value: _storage._atRest, fieldNumber: 6)
+      }
+      if !_storage._roles.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._roles, fieldNumber: 7)
+      }
+      if !_storage._emptied.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._emptied, fieldNumber: 8)
+      }
+      if _storage._applied != false {
+        try visitor.visitSingularBoolField(value: _storage._applied, fieldNumber: 9)
+      }
+      if !_storage._digest.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._digest, fieldNumber: 11)
+      }
+      if _storage._shared != false {
+        try visitor.visitSingularBoolField(value: _storage._shared, fieldNumber: 12)
+      }
+      try { if let v = _storage._farm {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      } }()
+      if !_storage._refusal.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._refusal, fieldNumber: 14)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: Smurffarm_V1_PolicyView, rhs: Smurffarm_V1_PolicyView) -> Bool {
-    if lhs.current != rhs.current {return false}
-    if lhs.path != rhs.path {return false}
-    if lhs.changes != rhs.changes {return false}
-    if lhs.moves != rhs.moves {return false}
-    if lhs.moveCount != rhs.moveCount {return false}
-    if lhs.atRest != rhs.atRest {return false}
-    if lhs.roles != rhs.roles {return false}
-    if lhs.emptied != rhs.emptied {return false}
-    if lhs.applied != rhs.applied {return false}
-    if lhs.others != rhs.others {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._current != rhs_storage._current {return false}
+        if _storage._path != rhs_storage._path {return false}
+        if _storage._changes != rhs_storage._changes {return false}
+        if _storage._moves != rhs_storage._moves {return false}
+        if _storage._moveCount != rhs_storage._moveCount {return false}
+        if _storage._atRest != rhs_storage._atRest {return false}
+        if _storage._roles != rhs_storage._roles {return false}
+        if _storage._emptied != rhs_storage._emptied {return false}
+        if _storage._applied != rhs_storage._applied {return false}
+        if _storage._digest != rhs_storage._digest {return false}
+        if _storage._shared != rhs_storage._shared {return false}
+        if _storage._farm != rhs_storage._farm {return false}
+        if _storage._refusal != rhs_storage._refusal {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -51,6 +51,11 @@ import Testing
                     .init(owner: "x", kind: .service(priority: 1, port: 2), members: [], ttl: 1),
                     .init(owner: "y", kind: .https(priority: 1), members: [], ttl: 1, limit: 4),
                 ], senders: [.v4(9)], senderOwners: ["@"]), serial: 4_000_000_000)
+        if Bool.random(using: &generator) {
+            record.policy = FarmPolicy(
+                number: 3, text: "version: 1\n# ü \u{1}\n", digest: "abc", by: "ann",
+                reason: "\"why\"", unixTime: 1_700_000_000, node: "n2")
+        }
         (record.entries, record.node, record.write) = (12, "n1", 1 << 52)
         return record
     }
@@ -131,9 +136,11 @@ import Testing
 
     @Test func damagedRecordsAreRefused() throws {
         var generator = SeededGenerator(seed: 11)
-        let good = try sample(&generator).coded(now: saved, unixTime: 1e9)
+        var record = try sample(&generator)
+        record.policy = nil
+        let good = try record.coded(now: saved, unixTime: 1e9)
         let newer = String(decoding: good, as: UTF8.self).replacing(
-            "\"form\":1", with: "\"form\":2")
+            "\"form\":1", with: "\"form\":3")
         #expect(throws: FarmStoreFault.self) {
             try FarmRecord(coded: Data(newer.utf8), now: read, unixTime: 1e9)
         }

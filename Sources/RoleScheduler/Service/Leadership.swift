@@ -13,10 +13,15 @@ struct RecordWriting: Sendable {
     var entries: UInt64 = 0
     /// The last serial that was tried to be written: it is never used for anything else, whatever became of that.
     var lastSerial: UInt32?
+    /// The number of the farm's policy in the record; 0 for none.
+    var policy: UInt64 = 0
+    /// Whether the store was found to have another record than the one written last: what is known is to be written anew.
+    var isDue = false
 
     mutating func follow(_ record: FarmRecord, revision: Int64) {
         self.revision = revision
         entries = max(entries, record.entries)
+        policy = record.policy?.number ?? 0
     }
 }
 
@@ -44,12 +49,14 @@ extension RoleSchedulerService {
                 )
             } else {
                 (state, current) = (record.state, record.view)
+                adopt(record.policy)
                 health = RoleSchedulerService.silent(in: &state, current, policy, at: now)
             }
             if saved != nil { writing.follow(record, revision: found.revision) }
         }
         if saved == nil { writing.revision = 0 }
         if !state.smurfs.isEmpty { state.resumed = now }
+        guard followed.trouble.isEmpty else { throw OverrideError(followed.trouble) }
         state = RoleSchedulerService.enrolled(state, policy, at: now)
         writing.term = term
         if store.standing.isShared { logger.notice("this node leads, term \(term)") }
@@ -93,6 +100,7 @@ extension RoleSchedulerService {
             // After a restored backup the leader goes on from what it has seen; until then, what is newer stays.
             if let current, record.view?.isOlder(than: current) ?? true { return nil }
             (state, current) = (record.state, record.view)
+            adopt(record.policy)
         }
         return current == published ? nil : current
     }
@@ -117,13 +125,18 @@ extension RoleSchedulerService {
     }
 
     /// Writes the record and adds to the history.
+    /// - Parameter policy: another one for the farm; nil: the one that it has.
     /// - Throws: when it is not certain that it was written; the state in memory must stay as it was.
     func save(
-        _ state: FarmState, _ view: FarmView?, _ entries: [HistoryEntry], _ now: Moment
+        _ state: FarmState, _ view: FarmView?, _ entries: [HistoryEntry], _ now: Moment,
+        policy: FarmPolicy? = nil
     ) async throws {
         guard let term = writing.term else { throw FarmStoreFault.superseded }
         var record = FarmRecord()
         (record.state, record.view) = (state, view)
+        let farm = policy ?? followed.farm
+        let number = farm?.number ?? 0
+        record.policy = farm
         record.entries = writing.entries + UInt64(entries.count)
         record.node = store.standing.node
         record.write = UInt64.random(in: 1...(1 << 52))
@@ -133,27 +146,40 @@ extension RoleSchedulerService {
             writing.revision = try await store.save(
                 coded, adding: entries, from: writing.entries, after: writing.revision, term: term)
             writing.entries = record.entries
-        } catch .unexpected(let revision) {
+            writing.policy = number
+            writing.isDue = false
+        } catch {
             // This node's own write whose answer was lost, or a restored backup: within a term memory is right.
-            writing.revision = revision
-            throw FarmStoreFault.unexpected(revision: revision)
+            if case .unexpected(let revision) = error {
+                (writing.revision, writing.isDue) = (revision, true)
+            }
+            throw error
         }
     }
 
     /// Waits for the turn to carry out an operator's order; `endTurn` has to follow unless it throws.
     func beginOrder() async throws {
         await beginTurn()
-        guard !leads else { return }
+        guard let refusal else { return }
         endTurn()
+        throw OverrideError(refusal)
+    }
+
+    /// Why no order is taken here now; nil when it is.
+    public var refusal: String? {
+        guard !leads else { return nil }
         let leader = store.standing.leader.map { "'\($0.node)' leads: say it there" }
-        throw OverrideError(
-            "this control node does not lead; \(leader ?? "no node does now: try again soon")")
+        return "this control node does not lead; \(leader ?? "no node does now: try again soon")"
     }
 
     /// What an operator should know of the standing.
     var standingNotes: [String] {
         let standing = store.standing
         guard standing.isShared else { return [] }
+        return policyNotes + notes(of: standing)
+    }
+
+    private func notes(of standing: Standing) -> [String] {
         if !standing.trouble.isEmpty {
             return [
                 "etcd cannot be reached (\(standing.trouble)): what was answered last stays, nobody changes roles"

@@ -32,13 +32,16 @@ extension RoleSchedulerService {
     ) -> (Moment, Policy, FarmState, Demand, [SmurfID: Health]) {
         let now = moment()
         let state = RoleSchedulerService.enrolled(state, new, at: now)
-        guard !leads else { return (now, policy, state, demand, checkedHealth(now)) }
-        // Reports go to the leader: here everybody is taken to be well.
         let reports = state.smurfs.mapValues { record in
             Health(
                 heard: now, ready: true, role: record.role, connections: 0, load: 0, work: 0)
         }
-        return (now, policy, state, demand, reports)
+        // Reports go to the leader: elsewhere everybody is taken to be well.
+        guard leads else { return (now, policy, state, demand, reports) }
+        // So is whoever is awaited since this node leads: its silence would last for all of the hour ahead.
+        let awaits = state.resumed.map { now.since($0) < policy.guards.deadAfter } ?? false
+        let heard = checkedHealth(now)
+        return (now, policy, state, demand, awaits ? reports.merging(heard) { $1 } : heard)
     }
 
     private nonisolated func members(of role: Role, _ state: FarmState) -> Int {

@@ -7,7 +7,7 @@ public import RoleSchedulerCore
 /// state in a store, and hands every changed membership to whoever publishes it. It decides nothing itself. Of several
 /// control nodes only the leader plans; the others publish what it has published.
 public actor RoleSchedulerService {
-    var policy: Policy {
+    var followed: FollowedPolicy {
         didSet { orderBook.machines = nil }
     }
     let store: any FarmStore
@@ -31,8 +31,8 @@ public actor RoleSchedulerService {
     /// What each delivery core said last.
     var cores: [String: CoreSight] = [:]
     /// When what is answered now was last found to be right.
-    public private(set) var answeredAsOf: Moment?
-    private var plannedAt: Moment?
+    public internal(set) var answeredAsOf: Moment?
+    var plannedAt: Moment?
     /// Why signals that the policy names a source for have no number.
     var signalTroubles: [String: String] = [:]
     /// Machines that are new or elsewhere, not yet in the state.
@@ -51,14 +51,14 @@ public actor RoleSchedulerService {
     let trace: TraceWriter
     private let turns = Turns()
     /// Rung when there may be something to plan or to publish.
-    private let orders: AsyncStream<Void>
+    let orders: AsyncStream<Void>
     let bell: AsyncStream<Void>.Continuation
 
     /// A node that is alone.
     /// - Parameter dataDirectory: where `farm.sqlite` lies or is made; must exist.
     /// - Throws: when the store cannot be opened.
     public init(policy: Policy, dataDirectory: String, logger: Logger) throws {
-        self.policy = policy
+        followed = FollowedPolicy(file: policy)
         self.logger = logger
         trace = TraceWriter(directory: dataDirectory)
         let store = try SQLiteFarmStore(directory: dataDirectory)
@@ -83,7 +83,7 @@ public actor RoleSchedulerService {
     public init(
         policy: Policy, store: any FarmStore, dataDirectory directory: String, logger: Logger
     ) throws {
-        self.policy = policy
+        followed = FollowedPolicy(file: policy)
         self.logger = logger
         trace = TraceWriter(directory: directory)
         self.store = store
@@ -268,56 +268,13 @@ public actor RoleSchedulerService {
 
     /// Whether something changed that a restart must find although nobody moved.
     private func isWorthSaving(_ next: FarmState) -> Bool {
-        next.setpoints != state.setpoints || next.soaking != state.soaking
+        // The first three: etcd was restored from a backup, and has another record than the one written last.
+        writing.isDue || store.newest?.revision ?? 0 != writing.revision
+            || writing.policy != followed.number || next.setpoints != state.setpoints
+            || next.soaking != state.soaking
             || next.latched != state.latched
             || next.departedSenders.keys != state.departedSenders.keys
             || next.lastMembers != state.lastMembers
-    }
-
-    /// Plans, or follows the node that does, until it is cancelled.
-    /// - Parameters:
-    ///   - interval: between two plans when nothing rings.
-    ///   - served: the serial that the name server answers with; nil while it does not answer.
-    ///   - keys: moves on the keys that all name servers sign with, when it is time; nil for one that shares none.
-    ///   - publish: makes the name server answer by it; when it throws, it is asked again.
-    public func run(
-        every interval: Duration = .milliseconds(100), served: @escaping @Sendable () -> UInt32?,
-        keys: (@Sendable (SealedKeys?) async throws -> SealedKeys?)? = nil,
-        publish: @Sendable (FarmView) async throws -> Void
-    ) async throws {
-        self.served = served
-        movedKeys = keys
-        let (store, bell) = (store, bell)
-        let work = [
-            Task { await HealthChecker(self).run() },
-            Task { await SignalReader(self).run() },
-            Task { await store.run { bell.yield() } },
-            Task {
-                while !Task.isCancelled {
-                    try? await Task.sleep(for: interval)
-                    bell.yield()
-                }
-            },
-        ]
-        var lastTrouble = ""
-        for await _ in orders {
-            if Task.isCancelled { break }
-            do {
-                if let view = try await nextView() {
-                    try await publish(view)
-                    published = view
-                    answeredAsOf = plannedAt
-                }
-                if let serial = served() { store.tell(serial: serial) }
-                lastTrouble = ""
-            } catch {
-                if "\(error)" != lastTrouble { logger.error("roles stay as they are: \(error)") }
-                lastTrouble = "\(error)"
-            }
-        }
-        for task in work { task.cancel() }
-        for task in work { await task.value }
-        try Task.checkCancellation()
     }
 
     /// Waits until nobody else changes the state, which must not change while a store takes its time. `endTurn` has to

@@ -19,7 +19,8 @@ struct PolicyApplyCommand: AsyncParsableCommand {
             Shown are: what differs from the policy that is followed; a mailing simulated under both (--trace lives \\
             a recorded one through again); and the first moves that this farm would make now. A policy that would \\
             leave a name without members is refused unless --force. 'smurf history' shows who applied it, why, \\
-            and what differed. With several control nodes, give --this-node at each of them.
+            and what differed. A node that is alone writes it to its policy file. Of several control nodes the leader \
+            takes it and all follow it from then on, whatever their files say; 'smurf policy show' prints it.
             """)
 
     @Argument(help: "The policy file.") var policy: String
@@ -27,9 +28,6 @@ struct PolicyApplyCommand: AsyncParsableCommand {
     @Flag(help: "Also when names would be left without members.") var force = false
     @Flag(help: "Do not simulate a mailing.") var noSimulation = false
     @Option(help: "Why; kept in the history.") var reason: String?
-    @Flag(
-        help: "Of several control nodes, whose files are their own, only the one that is asked.")
-    var thisNode = false
     @OptionGroup var control: ControlConnection
     @OptionGroup(title: "What is simulated") var options: ScenarioOptions
 
@@ -43,9 +41,10 @@ struct PolicyApplyCommand: AsyncParsableCommand {
         guard let text = FileManager.default.contents(atPath: policy) else {
             throw Report.failure("cannot read \(policy)", status: Report.badInput)
         }
-        let view = try await ask(text, apply: false)
+        let view = try await ask(text)
+        let followed = view.hasFarm ? "the farm's policy (\(view.digest))" : view.path
         guard !view.changes.isEmpty else {
-            return print("no difference to \(view.path), which is followed")
+            return print("no difference to \(followed), which is followed")
         }
         print(view.changes.map(\.text).joined(separator: "\n"))
         if !noSimulation { simulateBoth(view, rules, scenario) }
@@ -59,30 +58,31 @@ struct PolicyApplyCommand: AsyncParsableCommand {
                     status: Report.badInput)
             }
         }
-        guard view.others.isEmpty || thisNode else {
-            throw Report.failure(
-                "refused: other control nodes (\(view.others.joined(separator: ", "))) follow policy files "
-                    + "of their own; give --this-node here and at each of them, at the leader last",
-                status: Report.badInput)
+        guard !view.shared || view.refusal.isEmpty else {
+            throw Report.failure(view.refusal, status: Report.badInput)
         }
         guard yes || confirmed() else {
             throw Report.failure("nothing was changed", status: Report.badInput)
         }
-        _ = try await ask(text, apply: true)
-        print("\(view.path) was written and is followed")
-        if !view.others.isEmpty {
-            print("Apply it there too: \(view.others.joined(separator: ", "))")
-        }
+        let done = try await ask(text, over: view.digest)
+        print(
+            done.shared
+                ? "all control nodes follow it (\(done.digest)), whatever their files say"
+                : "\(view.path) was written and is followed")
     }
 
-    private func ask(_ text: Data, apply: Bool) async throws -> Smurffarm_V1_PolicyView {
+    /// Looks ahead, or applies.
+    /// - Parameter base: the digest of what it is to take the place of; nil: only look ahead.
+    private func ask(
+        _ text: Data, over base: String? = nil
+    ) async throws -> Smurffarm_V1_PolicyView {
         let request = Smurffarm_V1_PolicyRequest.with {
             $0.text = text
-            $0.apply = apply
+            $0.apply = base != nil
+            $0.base = base ?? ""
             $0.force = force
             $0.operator = NSUserName()
             $0.reason = reason ?? ""
-            $0.thisNode = thisNode
         }
         return try await control.ask { try await $0.policy(request) }
     }
@@ -92,8 +92,9 @@ struct PolicyApplyCommand: AsyncParsableCommand {
     ) {
         var outcomes = [simulate(scenario, .policy(rules), name: policy)]
         let current = String(decoding: view.current, as: UTF8.self)
-        if let followed = try? parsePolicy(current, file: view.path).policy {
-            outcomes.insert(simulate(scenario, .policy(followed), name: view.path), at: 0)
+        let name = view.hasFarm ? "followed (\(view.digest))" : view.path
+        if let followed = try? parsePolicy(current, file: name).policy {
+            outcomes.insert(simulate(scenario, .policy(followed), name: name), at: 0)
         }
         print(
             "\nA mailing of \(Int(scenario.recipients)) with \(scenario.smurfs) machines, simulated:"

@@ -7,10 +7,10 @@ import RoleSchedulerCore
 struct PolicyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "policy",
-        abstract: "Checks, explains, compares, tries and applies policy files.",
+        abstract: "Checks, explains, compares, tries, applies and shows policy files.",
         subcommands: [
             Check.self, Explain.self, PolicyDiffCommand.self, SimulateCommand.self,
-            PolicyApplyCommand.self,
+            PolicyApplyCommand.self, PolicyShowCommand.self,
         ])
 
     struct Check: ParsableCommand {

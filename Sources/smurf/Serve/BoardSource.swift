@@ -15,6 +15,7 @@ struct BoardSource: Sendable {
     func view() async -> Smurffarm_V1_BoardView {
         let board = await scheduler.board()
         let counters = nameServer.counters
+        let farm = await PolicyDesk.farmPolicy(of: scheduler)
         return .with {
             $0.zone = zone
             $0.serial = nameServer.serial
@@ -30,7 +31,10 @@ struct BoardSource: Sendable {
             }
             $0.notes = board.notes
             $0.phase = board.phase ?? ""
-            if let standing = board.standing { $0.cluster = BoardSource.cluster(standing) }
+            if let standing = board.standing {
+                $0.cluster = BoardSource.cluster(standing)
+                if let farm { $0.cluster.policy = farm }
+            }
             $0.dns.queries = counters.queries
             $0.dns.answers = counters.answers
             $0.dns.refused = counters.refusals

@@ -165,9 +165,10 @@ final class ControlNode: Sendable {
         if isShared && !nameServer.hasMembers {
             logger.notice("answers SERVFAIL until it knows what the other control nodes answer")
         }
-        add("the scheduler", to: &group) { [scheduler, nameServer, keyDesk] in
+        add("the scheduler", to: &group) { [scheduler, nameServer, keyDesk, deliveries] in
             try await scheduler.run(
-                served: { nameServer.hasMembers ? nameServer.serial : nil }, keys: keyDesk.moved
+                served: { nameServer.hasMembers ? nameServer.serial : nil }, keys: keyDesk.moved,
+                following: { await deliveries.follow($0) }
             ) { view in
                 try await ControlNode.offPool {
                     _ = try nameServer.publish(
@@ -216,8 +217,7 @@ final class ControlNode: Sendable {
                 transportSecurity: MachineSecurity.server(certificate),
                 config: MachineSecurity.registryConfiguration, eventLoopGroup: thread.group),
             services: [
-                RegistryProvider(
-                    scheduler: scheduler, policy: sources.policy, deliveries: deliveries)
+                RegistryProvider(scheduler: scheduler, deliveries: deliveries)
             ])
     }
 
@@ -261,8 +261,10 @@ final class ControlNode: Sendable {
             try server.rereadCookieSecrets()
             _ = try server.reload(fresh.zone)
         }
-        await scheduler.replacePolicy(fresh.policy)
-        await deliveries.follow(fresh.policy)
+        guard await scheduler.replacePolicy(fresh.policy) else {
+            logger.notice("policy and zone were read anew")
+            return logger.notice("\(RoleSchedulerService.fileIsNotFollowed)")
+        }
         logger.notice("policy and zone were read anew")
     }
 

@@ -7,10 +7,11 @@ import GRPCCore
 import Logging
 import RoleScheduler
 import RoleSchedulerCore
+import Synchronization
 
 /// The delivery core as a control node runs it: ledger, feeder, monitor and the farm's token keys, together
 /// with what every mailing gets from this node: bounce domain, unsubscribe link, sender name.
-struct Deliveries: Sendable {
+final class Deliveries: Sendable {
     /// What the command line says of it.
     struct Options: Sendable {
         var feedPort: UInt16
@@ -27,8 +28,8 @@ struct Deliveries: Sendable {
     let feeder: Feeder
     let tokenKeys: [[UInt8]]
     let zone: String
-    let bounceDomain: String
-    let unsubscribeBase: String
+    private let names: Mutex<MailNames>
+    private let ownUnsubscribeBase: String?
     private let tokenDays: Int
     private let logger: Logger
 
@@ -39,12 +40,10 @@ struct Deliveries: Sendable {
     ) throws {
         self.logger = logger
         zone = policy.zone
-        bounceDomain = policy.bounceDomain
+        ownUnsubscribeBase = options.unsubscribeBase
+        names = Mutex(MailNames(policy, unsubscribeBase: options.unsubscribeBase))
         tokenDays = options.tokenDays
         tokenKeys = try TokenKeyFile.keys(inDirectory: dataDirectory)
-        unsubscribeBase =
-            options.unsubscribeBase
-            ?? policy.addressNames(of: .web).first.map { "https://\($0)/u/" } ?? ""
         ledger = try SQLiteLedger(directory: dataDirectory)
         monitor = MailingMonitor(ledger: ledger)
         let upstream: Resolver.Upstream =
@@ -66,19 +65,23 @@ struct Deliveries: Sendable {
     /// What a mailing of this name is sent with.
     func identity(name: String, listID: String, from: String) -> MailingIdentity {
         let now = Int64(Date().timeIntervalSince1970)
+        let names = names.withLock { $0 }
         return MailingIdentity(
-            name: name, listID: listID, from: from, bounceDomain: bounceDomain,
-            unsubscribeBase: unsubscribeBase,
+            name: name, listID: listID, from: from, bounceDomain: names.bounceDomain,
+            unsubscribeBase: names.unsubscribeBase,
             feedbackSender: String(zone.prefix { $0 != "." }), date: now,
             tokenExpiryDay: UInt16(clamping: Int(now / 86_400) + tokenDays))
     }
 
-    /// Takes a new policy up: the names that are fed. What is in every mailing stays until the next start,
-    /// because mailings that are under way rely on it.
+    var bounceDomain: String { names.withLock { $0.bounceDomain } }
+
+    /// Takes a new policy up: the names that are fed. What is in every mailing stays until the next start, or until this
+    /// node begins to lead another time, because mailings that are under way rely on it.
     func follow(_ policy: Policy) async {
         await feeder.follow(names: policy.addressNames(of: .smtpOut))
-        if policy.bounceDomain != bounceDomain {
-            logger.warning("the bounce domain stays \(bounceDomain) until the next start")
+        let own = bounceDomain
+        if policy.bounceDomain != own {
+            logger.warning("the bounce domain stays \(own) until the next start")
         }
     }
 
@@ -89,14 +92,18 @@ struct Deliveries: Sendable {
                 try? await Task.sleep(for: .milliseconds(100))
                 continue
             }
+            let policy = await scheduler.policy
+            names.withLock { [ownUnsubscribeBase] in
+                $0 = MailNames(policy, unsubscribeBase: ownUnsubscribeBase)
+            }
             // Of several nodes the one that feeds last must have the greatest epoch, whatever its ledger has counted.
             if await scheduler.standing.isShared {
                 try await ledger.beginEpoch(atLeast: UInt64(Date().timeIntervalSince1970))
             }
             await withTaskGroup(of: Void.self) { group in
-                group.addTask { await feeder.run() }
-                group.addTask { await reportDemand(to: scheduler) }
-                group.addTask { await letGo(of: scheduler) }
+                group.addTask { [feeder] in await feeder.run() }
+                group.addTask { await self.reportDemand(to: scheduler) }
+                group.addTask { await self.letGo(of: scheduler) }
                 while await scheduler.leads, !Task.isCancelled {
                     try? await Task.sleep(for: .milliseconds(100))
                 }
@@ -138,6 +145,20 @@ struct Deliveries: Sendable {
         await monitor.note(
             bounces: feedback.filter { $0.kind != .unsubscribe }.count,
             unsubscribes: feedback.filter { $0.kind == .unsubscribe }.count)
+    }
+}
+
+/// What stands in every mailing and comes from the policy.
+private struct MailNames: Sendable {
+    var bounceDomain: String
+    var unsubscribeBase: String
+
+    /// - Parameter unsubscribeBase: nil: the web role's name.
+    init(_ policy: Policy, unsubscribeBase: String?) {
+        bounceDomain = policy.bounceDomain
+        self.unsubscribeBase =
+            unsubscribeBase
+            ?? policy.addressNames(of: .web).first.map { "https://\($0)/u/" } ?? ""
     }
 }
 

@@ -1,4 +1,3 @@
-import ArgumentParser
 import Crypto
 import Farm
 import FarmProtocol
@@ -9,8 +8,9 @@ import RoleScheduler
 import RoleSchedulerCore
 import SwiftProtobuf
 
-/// Where an operator brings another policy: it is held against the zone and the farm as it stands, and when it
-/// is to be applied, written to the policy's file and taken up as by SIGHUP.
+/// Where an operator brings another policy: it is held against the zone and the farm as it stands, and applied on
+/// demand. A node that is alone writes it to its policy's file and takes it up as by SIGHUP; of several nodes the leader
+/// writes it into the farm's record, where all find it.
 struct PolicyDesk: Sendable {
     let scheduler: RoleSchedulerService
     let sources: FarmSources
@@ -19,6 +19,7 @@ struct PolicyDesk: Sendable {
     let reload: @Sendable () async throws -> Void
 
     func answer(_ request: Smurffarm_V1_PolicyRequest) async throws -> Smurffarm_V1_PolicyView {
+        guard !request.text.isEmpty else { return await followed() }
         let policy = try checked(request.text)
         let preview = await scheduler.preview(policy)
         if request.apply {
@@ -28,12 +29,16 @@ struct PolicyDesk: Sendable {
                     message: "names would become empty: "
                         + preview.emptied.joined(separator: "; ") + "; --force does it anyway")
             }
-            try await refuseForOthers(request)
-            try await apply(request, preview.differences)
+            try checkReason(request)
+            if await scheduler.standing.isShared {
+                try await applyToFarm(request, policy, preview.differences)
+            } else {
+                try await applyHere(request, preview.differences)
+            }
         }
-        let standing = await scheduler.standing
-        var view = view(preview, isApplied: request.apply)
-        view.others = standing.nodes.map(\.node).filter { $0 != standing.node }
+        var view = await followed()
+        PolicyDesk.fill(&view, with: preview)
+        view.applied = request.apply
         return view
     }
 
@@ -44,7 +49,7 @@ struct PolicyDesk: Sendable {
         }
         let policy: Policy
         do throws(PolicyErrors) {
-            policy = try parsePolicy(string, file: sources.policyPath).policy
+            policy = try parsePolicy(string, file: "the policy").policy
         } catch {
             throw RPCError(code: .invalidArgument, message: error.description)
         }
@@ -57,35 +62,80 @@ struct PolicyDesk: Sendable {
         return policy
     }
 
-    /// Each node of a farm with several follows a file of its own, whoever leads: one that knows nothing of the new policy
-    /// would go back to the old one as soon as it comes to lead.
-    private func refuseForOthers(_ request: Smurffarm_V1_PolicyRequest) async throws {
-        if !request.reason.isEmpty {
-            do throws(OverrideError) {
-                _ = try OperatorReason(request.reason)
-            } catch {
-                throw RPCError(code: .invalidArgument, message: error.description)
-            }
+    private func checkReason(_ request: Smurffarm_V1_PolicyRequest) throws {
+        guard !request.reason.isEmpty else { return }
+        do throws(OverrideError) {
+            _ = try OperatorReason(request.reason)
+        } catch {
+            throw RPCError(code: .invalidArgument, message: error.description)
         }
-        let standing = await scheduler.standing
-        let names = standing.nodes.map(\.node).sorted()
-        guard names.contains(where: { $0 != standing.node }), !request.thisNode else { return }
-        throw RPCError(
-            code: .failedPrecondition,
-            message: PolicyDesk.othersHint(names, leader: standing.leader?.node))
     }
 
-    static func othersHint(_ names: [String], leader: String?) -> String {
-        "this farm has the control nodes \(names.joined(separator: ", ")), and each follows a policy file of "
-            + "its own: say 'smurf policy apply FILE --this-node' at every one of them"
-            + (leader.map { ", at '\($0)', which leads, last" } ?? "")
+    private static let misfit =
+        "the policy does not fit the zone file; the control node's log says why"
+
+    /// - Throws: `failedPrecondition` when something else is followed by now than the operator has seen.
+    private func checkBase(_ request: Smurffarm_V1_PolicyRequest, _ followed: String) throws {
+        guard request.base.isEmpty || request.base == followed else {
+            throw RPCError(
+                code: .failedPrecondition,
+                message:
+                    "another policy is followed by now (\(followed)): look again at what yours changes"
+            )
+        }
     }
 
-    private func apply(
+    // MARK: Several control nodes
+
+    private func applyToFarm(
+        _ request: Smurffarm_V1_PolicyRequest, _ policy: Policy,
+        _ differences: [PolicyDifference]
+    ) async throws {
+        if let refusal = await scheduler.refusal {
+            throw RPCError(code: .failedPrecondition, message: refusal)
+        }
+        guard request.text.count <= FarmPolicy.longest else {
+            throw RPCError(
+                code: .invalidArgument,
+                message: "the policy has \(request.text.count) octets; "
+                    + "\(FarmPolicy.longest) go into etcd with the farm")
+        }
+        do {
+            _ = try CheckedZone(at: sources.zonePath, for: policy, mail: sources.mail)
+        } catch {
+            throw RPCError(code: .failedPrecondition, message: PolicyDesk.misfit)
+        }
+        let own = FileManager.default.contents(atPath: sources.policyPath) ?? Data()
+        if await scheduler.farmPolicy == nil { try checkBase(request, PolicyDesk.digest(own)) }
+        let new = FarmPolicy(
+            text: String(decoding: request.text, as: UTF8.self),
+            digest: PolicyDesk.digest(request.text), by: request.operator,
+            reason: request.reason, unixTime: Int64(Date().timeIntervalSince1970),
+            node: await scheduler.standing.node)
+        do {
+            try await scheduler.applyToFarm(
+                new, over: request.base, old: PolicyDesk.digest(own), differences)
+        } catch let error as OverrideError {
+            throw RPCError(code: .failedPrecondition, message: error.description)
+        } catch FarmStoreFault.unreachable(let why) {
+            throw RPCError(
+                code: .unavailable,
+                message: "etcd did not say whether it has the policy (\(why)): "
+                    + "'smurf policy show' says it once etcd answers again")
+        } catch {
+            throw RPCError(code: .failedPrecondition, message: "nothing was changed: \(error)")
+        }
+    }
+
+    // MARK: A node that is alone
+
+    private func applyHere(
         _ request: Smurffarm_V1_PolicyRequest, _ differences: [PolicyDifference]
     ) async throws {
         let path = sources.policyPath
         let before = FileManager.default.contents(atPath: path)
+        let (old, new) = (PolicyDesk.digest(before ?? Data()), PolicyDesk.digest(request.text))
+        try checkBase(request, old)
         do {
             try request.text.write(to: URL(fileURLWithPath: path), options: .atomic)
         } catch {
@@ -100,11 +150,8 @@ struct PolicyDesk: Sendable {
         } catch {
             // All or nothing: the next start must find what is followed.
             try? before?.write(to: URL(fileURLWithPath: path), options: .atomic)
-            throw RPCError(
-                code: .failedPrecondition,
-                message: "the policy does not fit the zone file; the control node's log says why")
+            throw RPCError(code: .failedPrecondition, message: PolicyDesk.misfit)
         }
-        let (old, new) = (PolicyDesk.digest(before ?? Data()), PolicyDesk.digest(request.text))
         logger.notice(
             "policy applied",
             metadata: [
@@ -124,38 +171,71 @@ struct PolicyDesk: Sendable {
         SHA256.hash(data: text).prefix(6).hexadecimal
     }
 
-    private func view(_ preview: PolicyPreview, isApplied: Bool) -> Smurffarm_V1_PolicyView {
-        .with {
-            $0.current = FileManager.default.contents(atPath: sources.policyPath) ?? Data()
+    // MARK: What is shown
+
+    /// What is followed now, and whether another policy can be applied here.
+    private func followed() async -> Smurffarm_V1_PolicyView {
+        let farm = await PolicyDesk.farmPolicy(of: scheduler)
+        let text = await scheduler.farmPolicy.map { Data($0.text.utf8) }
+        let refusal = await scheduler.refusal ?? ""
+        let isShared = await scheduler.standing.isShared
+        let current = text ?? FileManager.default.contents(atPath: sources.policyPath) ?? Data()
+        return .with {
+            $0.current = current
+            $0.digest = PolicyDesk.digest(current)
             $0.path = sources.policyPath
-            $0.changes = preview.differences.map { change in
-                .with {
-                    $0.key = change.key
-                    $0.old = change.old ?? ""
-                    $0.new = change.new ?? ""
-                    $0.text = change.text
-                }
-            }
-            $0.moves = preview.outlook.moves.map { move in
-                .with {
-                    $0.second = UInt32(clamping: move.second)
-                    $0.smurf = move.action.smurf.name
-                    $0.from = move.action.from.description
-                    $0.to = move.action.to.description
-                    $0.why = move.action.why
-                }
-            }
-            $0.moveCount = UInt32(clamping: preview.outlook.count)
-            $0.atRest = preview.outlook.isAtRest
-            $0.roles = preview.roles.map { line in
-                .with {
-                    $0.role = line.role.name
-                    $0.now = UInt32(clamping: line.now)
-                    $0.then = UInt32(clamping: line.then)
-                }
-            }
-            $0.emptied = preview.emptied
-            $0.applied = isApplied
+            $0.shared = isShared
+            $0.refusal = refusal
+            if let farm { $0.farm = farm }
         }
+    }
+
+    /// The policy that was applied to the farm, in the words of the protocol; nil while none was.
+    static func farmPolicy(
+        of scheduler: RoleSchedulerService
+    ) async -> Smurffarm_V1_FarmPolicy? {
+        guard let farm = await scheduler.farmPolicy else { return nil }
+        let (differs, trouble) = (await scheduler.fileDiffers, await scheduler.policyTrouble)
+        return .with {
+            $0.digest = farm.digest
+            $0.operator = farm.by
+            $0.reason = farm.reason
+            $0.unixTime = farm.unixTime
+            $0.node = farm.node
+            $0.fileDiffers = differs
+            $0.trouble = trouble
+        }
+    }
+
+    private static func fill(
+        _ view: inout Smurffarm_V1_PolicyView, with preview: PolicyPreview
+    ) {
+        view.changes = preview.differences.map { change in
+            .with {
+                $0.key = change.key
+                $0.old = change.old ?? ""
+                $0.new = change.new ?? ""
+                $0.text = change.text
+            }
+        }
+        view.moves = preview.outlook.moves.map { move in
+            .with {
+                $0.second = UInt32(clamping: move.second)
+                $0.smurf = move.action.smurf.name
+                $0.from = move.action.from.description
+                $0.to = move.action.to.description
+                $0.why = move.action.why
+            }
+        }
+        view.moveCount = UInt32(clamping: preview.outlook.count)
+        view.atRest = preview.outlook.isAtRest
+        view.roles = preview.roles.map { line in
+            .with {
+                $0.role = line.role.name
+                $0.now = UInt32(clamping: line.now)
+                $0.then = UInt32(clamping: line.then)
+            }
+        }
+        view.emptied = preview.emptied
     }
 }

@@ -11,7 +11,6 @@ import SwiftProtobuf
 /// soon as they change. Of several control nodes only the leader takes reports.
 struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
     let scheduler: RoleSchedulerService
-    let policy: Policy
     let deliveries: Deliveries
 
     func attend(
@@ -84,8 +83,8 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
             $0.role = order.role?.name ?? ""
             $0.service = order.service == .none ? "" : order.service.rawValue
             $0.state = BoardSource.state(order.state, isHeld: order.isHeld)
-            $0.zone = policy.zone
-            $0.bounceDomain = policy.bounceDomain
+            $0.zone = deliveries.zone
+            $0.bounceDomain = deliveries.bounceDomain
             $0.tokenKeys = deliveries.tokenKeys.map { Data($0) }
             $0.version = order.version
         }

@@ -60,6 +60,7 @@ extension EtcdFarmStore {
         var hasFailed = false
         while !Task.isCancelled {
             let now = ContinuousClock.now
+            if situation.withLock({ $0.mustLetGo }) { return await letGo(of: lease) }
             do throws(EtcdFault) {
                 if now - renewed >= time / 3 || hasFailed {
                     guard try await client.keepAlive(lease, within: Self.patience) else { return }

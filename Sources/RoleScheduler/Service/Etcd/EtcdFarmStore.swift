@@ -62,6 +62,8 @@ public final class EtcdFarmStore: FarmStore {
 
     public func tell(serial: UInt32) { status.withLock { $0.serial = serial } }
 
+    public func abstain(_ abstains: Bool) { situation.withLock { $0.abstains = abstains } }
+
     // MARK: The record
 
     public func load() async throws(FarmStoreFault) -> SavedRecord? {

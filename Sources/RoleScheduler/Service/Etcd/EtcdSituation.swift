@@ -16,6 +16,8 @@ struct EtcdSituation: Sendable {
     /// Whether a list has been seen since the last fault.
     private(set) var isListed = false
     private(set) var session: Session?
+    /// Whether this node is not to lead.
+    var abstains = false
     var trouble = "etcd has not answered yet"
 
     struct Leader: Hashable, Sendable {
@@ -141,9 +143,14 @@ struct EtcdSituation: Sendable {
 
     /// The lease to lead with; nil when somebody leads or this node is not fit to.
     func candidacy(at now: ContinuousClock.Instant) -> Int64? {
-        guard isListed, leader == nil, let session, now < session.until else { return nil }
+        guard isListed, !abstains, leader == nil, let session, now < session.until else {
+            return nil
+        }
         return session.lease
     }
+
+    /// Whether this node leads, or may, and is not to.
+    var mustLetGo: Bool { abstains && leader != nil && leader?.lease == session?.lease }
 
     func standing(at now: ContinuousClock.Instant) -> Standing {
         var standing = Standing(node: node, term: term(at: now))

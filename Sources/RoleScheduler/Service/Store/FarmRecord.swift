@@ -9,6 +9,8 @@ struct FarmRecord: Hashable, Sendable {
     var state = FarmState()
     /// nil: nothing was published yet.
     var view: FarmView?
+    /// Applied to the farm; nil: each control node goes by its own file.
+    var policy: FarmPolicy?
     /// Entries that the history has.
     var entries: UInt64 = 0
     /// The control node that wrote it.
@@ -21,6 +23,7 @@ struct FarmRecord: Hashable, Sendable {
         var unixTime: Double
         var state: FarmState
         var view: FarmView?
+        var policy: FarmPolicy?
         var entries: UInt64
         var node: String
         var write: UInt64
@@ -30,8 +33,9 @@ struct FarmRecord: Hashable, Sendable {
         do {
             return try FarmRecord.encoder(now).encode(
                 Coded(
-                    unixTime: unixTime, state: state, view: view, entries: entries, node: node,
-                    write: write))
+                    // A program that knows nothing of such a policy must not write the record without it.
+                    form: policy == nil ? 1 : 2, unixTime: unixTime, state: state, view: view,
+                    policy: policy, entries: entries, node: node, write: write))
         } catch {
             throw .unusable("the farm's record cannot be written down: \(error)")
         }
@@ -43,7 +47,7 @@ struct FarmRecord: Hashable, Sendable {
         do {
             var frame = MomentFrame(now: now)
             let head = try FarmRecord.decoder(frame).decode(Head.self, from: coded)
-            guard head.form == 1 else {
+            guard (1...2).contains(head.form) else {
                 throw FarmStoreFault.unusable(
                     "the farm's record has form \(head.form): a newer version of smurf wrote it")
             }
@@ -52,8 +56,8 @@ struct FarmRecord: Hashable, Sendable {
             frame = MomentFrame(now: now, elapsed: .seconds(elapsed))
             let saved = try FarmRecord.decoder(frame).decode(
                 Coded.self, from: FarmRecord.completed(coded, now))
-            (state, view, entries) = (saved.state, saved.view, saved.entries)
-            (node, write) = (saved.node, saved.write)
+            (state, view, policy) = (saved.state, saved.view, saved.policy)
+            (entries, node, write) = (saved.entries, saved.node, saved.write)
         } catch let fault as FarmStoreFault {
             throw fault
         } catch {

@@ -35,6 +35,9 @@ public protocol FarmStore: Sendable {
 
     /// Lets the others know which serial this node answers with.
     func tell(serial: UInt32)
+
+    /// Does not try to lead, and lets go of the leadership, for as long as `abstains` was said last.
+    func abstain(_ abstains: Bool)
 }
 
 /// A record as a store has it.

@@ -131,6 +131,9 @@ public final class SQLiteFarmStore: FarmStore {
     /// Nobody else is there to be told.
     public func tell(serial: UInt32) {}
 
+    /// Who is alone is asked to follow nothing that it cannot read.
+    public func abstain(_ abstains: Bool) {}
+
     private func access<Result>(_ work: () throws -> Result) throws(FarmStoreFault) -> Result {
         do {
             return try work()
