@@ -28,6 +28,25 @@ import Testing
         #expect(isSame, "make it anew: smurf policy simulate … --svg docs/guides/seed-farm.svg")
     }
 
+    /// The seed's farm keeps its limits within 1.10 times the bound, and the guide has the figures of now.
+    @Test(.timeLimit(.minutes(2)))
+    func theSeedsFarmComesNearTheBound() async throws {
+        let policy = Product.root + "/Examples/policies/seed-farm.yml"
+        let result = try await run([Product.smurf, "policy", "simulate", policy, "--bound"])
+        let told = try #require(
+            try /bound, (\d+) s\); the policy took ([0-9.]+) times that \((\d+) s\)/.firstMatch(
+                in: result.output))
+        #expect(try #require(Double(told.2)) <= 1.1, "\(result.output)")
+        #expect(result.output.contains(" kept"))
+        func grouped(_ number: Substring) -> String {
+            number.count > 3 ? "\(number.dropLast(3)),\(number.suffix(3))" : String(number)
+        }
+        let guide = try String(
+            contentsOfFile: Product.root + "/docs/guides/simulate.md", encoding: .utf8)
+        let row = "| nothing | \(grouped(told.1)) s | \(grouped(told.3)) s | \(told.2) |"
+        #expect(guide.contains(row), "the guide should say \(row)")
+    }
+
     @Test(.timeLimit(.minutes(4)))
     func theReadmesCommandsWork() async throws {
         let directory = try TemporaryDirectory()

@@ -18,6 +18,12 @@ import Testing
         ("roles: {web: {warm: 22:00}}", "3:21", "YAML reads it as a number"),
         ("roles: {web: {capacity: 25}}", "3:25", "'25' is no rate"),
         ("roles: {web: {utilisation: 0%}}", "3:15", "above 0%"),
+        ("roles: {web: {utilisation: 121%}}", "3:28", "at most 120%"),
+        ("roles: {web: {utilisation: 101%}}", "3:15", "needs 'demand: {latency: …}'"),
+        (
+            "roles: {web: {min: 1}}\nphases: [{name: a, roles: {web: {utilisation: 101%}}}]",
+            "4:34", "needs 'demand: {latency: …}'"
+        ),
         ("roles: {web: {sends: on}}", "3:22", "'on' is no true or false"),
         ("roles: {web: {names: {web: MX}}}", "3:28", "'MX' is no record"),
         ("roles: {web: {names: {web: SRV 10}}}", "3:28", "SRV 10 587"),

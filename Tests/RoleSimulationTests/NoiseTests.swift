@@ -15,7 +15,7 @@ import Testing
         return simulate(scenario, .policy(NoiseTests.policy), name: "\(noise)")
     }
 
-    /// As Examples/policies/seed-farm.yml: roles are planned full to 90 %, where little noise hides much.
+    /// Roles are planned full to 90 %, where little noise hides much.
     private static let policy: Policy = {
         var policy = SeedFarm.policy
         for index in policy.roles.indices where policy.roles[index].role != SeedFarm.out {

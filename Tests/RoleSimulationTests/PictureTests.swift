@@ -45,29 +45,3 @@ import Testing
         #expect(Picture(Outcome(name: ""), title: "", zone: "").svg.contains("Nobody moved."))
     }
 }
-
-@Suite struct ClairvoyantTests {
-    /// Without bounces and clicks all but the floors send: 60,000 rows by 10 machines at 25/s.
-    @Test func sendsWithAllButTheFloors() {
-        var scenario = Scenario()
-        scenario.recipients = 60_000
-        scenario.bounceShare = 0
-        scenario.clickShare = 0
-        #expect(clairvoyantCompletion(scenario, SeedFarm.policy) == 239)
-    }
-
-    /// Every policy and every split that keeps the limits is beaten.
-    @Test func nothingThatKeepsTheLimitsIsFaster() {
-        var scenario = Scenario()
-        scenario.recipients = 300_000
-        let bound = clairvoyantCompletion(scenario, SeedFarm.policy)
-        let steered = simulate(scenario, .policy(SeedFarm.policy), name: "")
-        #expect(bound < steered.completion ?? 0)
-        for (inbound, web) in [(2, 1), (3, 1), (2, 2)] {
-            let split = [SeedFarm.out: 12 - inbound - web, SeedFarm.in: inbound, SeedFarm.web: web]
-            let fixed = simulate(scenario, .fixed(SeedFarm.policy, split), name: "")
-            let isKept = fixed.worstBounceAge <= 300 && fixed.clickWaitP99 <= 10
-            if isKept { #expect(bound <= fixed.completion ?? 0) }
-        }
-    }
-}

@@ -21,7 +21,8 @@ public struct RolePolicy: Hashable, Sendable {
     /// How far from `capacity`, as a share of it, the one that members show while there is backlog may be to be planned
     /// with; 0: it is not planned with.
     public var measuredWithin = 0.0
-    /// Share of the capacity to plan with, above 0, at most 1.
+    /// Share of the capacity to plan with, above 0, at most `mostUtilisation`; above 1 only with a latency, which then tells
+    /// when too much waits.
     public var utilisation: Double
     public var demand: DemandRule
     /// TTL of the role's records, in seconds.
@@ -67,6 +68,8 @@ public struct RolePolicy: Hashable, Sendable {
         self.check = check
         self.answer = answer
     }
+
+    public static let mostUtilisation = 1.2
 
     /// Least time between leaving DNS and going idle: caches must have forgotten the address.
     public var drainTime: Duration {

@@ -1,4 +1,5 @@
 import Farm
+import RoleSchedulerCore
 import Yams
 
 /// One mapping of the policy file with typed access to its keys. It notes every fault at its place and
@@ -115,13 +116,14 @@ final class PolicyMapping {
 
     /// "40%" or "0.4", as a share from 0 to 1.
     func share(_ key: String, default usual: Double) -> Double {
-        value(key, "share; use 40% or 0.4", default: usual) { text in
-            let number =
-                text.hasSuffix("%")
-                ? PolicyMapping.number(text.dropLast()).map { $0 / 100 }
-                : PolicyMapping.number(text)
-            return number.flatMap { (0...1).contains($0) ? $0 : nil }
+        value(key, "share; use 40% or 0.4", default: usual) {
+            PolicyMapping.share($0, within: 0...1)
         }
+    }
+
+    private static func share(_ text: String, within range: ClosedRange<Double>) -> Double? {
+        let number = text.hasSuffix("%") ? number(text.dropLast()).map { $0 / 100 } : number(text)
+        return number.flatMap { range.contains($0) ? $0 : nil }
     }
 
     /// "25/s", "1500/m", "1M/h": units per second.
@@ -131,13 +133,24 @@ final class PolicyMapping {
             PolicyMapping.rate)
     }
 
-    /// Above 0%.
+    /// Above 0%, at most 120%.
     func utilisation(default usual: Double?) -> Double? {
         guard node("utilisation") != nil else { return usual }
-        let share = share("utilisation", default: usual ?? 0.7)
+        let share = value(
+            "utilisation", "utilisation; use 70% or 0.7, at most 120%", default: usual ?? 0.7
+        ) { PolicyMapping.share($0, within: 0...RolePolicy.mostUtilisation) }
         if share > 0 { return share }
         problems.error(mark(of: "utilisation"), "utilisation must be above 0%")
         return usual
+    }
+
+    /// More than members can do is a plan only when something tells that work waits too long.
+    func checkUtilisation(_ rule: RolePolicy) {
+        guard rule.utilisation > 1, rule.demand.latency == nil else { return }
+        problems.error(
+            mark(of: "utilisation"),
+            "utilisation above 100% needs 'demand: {latency: …}': else nothing tells that work piles up"
+        )
     }
 
     static func rate(_ text: String) -> Double? {

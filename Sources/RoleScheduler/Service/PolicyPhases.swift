@@ -195,6 +195,7 @@ struct PhaseReader {
             own.finish()
             var changed = rule
             change.apply(to: &changed)
+            if change.utilisation != nil { own.checkUtilisation(changed) }
             if let ceiling = changed.max, changed.min > ceiling {
                 problems.error(
                     mark,

@@ -60,6 +60,7 @@ struct RoleReader {
             drain: RoleReader.drain(map.mapping("drain"), defaults.drain),
             warm: map.duration("warm", default: defaults.warm), check: check(),
             answer: map.integer("answer", 0...1000, default: 0))
+        map.checkUtilisation(rule)
         rule.measuredWithin = measuredWithin(rule)
         checkWait(&rule)
         rule.slowStart = map.duration("slow_start", default: .zero)

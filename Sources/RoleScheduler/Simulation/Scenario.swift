@@ -58,6 +58,16 @@ public struct Scenario: Hashable, Sendable {
     /// Seconds between two plans, at least one.
     var planStep: Int { max(planInterval ?? (smurfs + 499) / 500, 1) }
 
+    /// Unsubscribe clicks of the whole mailing.
+    var clicksInAll: Double {
+        guard let trace, trace.tellsArrivals else { return clickShare * recipients }
+        var replay = Replay(trace)
+        return (0...max(trace.length + Trace.lastHolds, 0)).reduce(0) { sum, second in
+            replay.step(second)
+            return sum + replay.clicks
+        }
+    }
+
     /// Work per second that one machine really does in the role.
     func rate(of rule: RolePolicy) -> Double {
         let own = rates[rule.role] ?? rule.capacity

@@ -7,10 +7,25 @@ public enum RoleSteering: Sendable {
     case policy(Policy)
     /// Nobody: these many machines hold each role from beginning to end, by the rules of the policy.
     case fixed(Policy, [Role: Int])
+    /// A timetable that was made beforehand, by the rules of the policy: whoever goes drains, whoever comes warms up, as
+    /// many at once as it says.
+    case timetable(Policy, [Turn])
+
+    /// From a second of the mailing on, so many machines each; before the mailing begins it may be negative.
+    public struct Turn: Hashable, Sendable {
+        public var second: Int
+        public var members: [Role: Int]
+
+        public init(second: Int, members: [Role: Int]) {
+            self.second = second
+            self.members = members
+        }
+    }
 
     var policy: Policy {
         switch self {
         case .policy(let policy), .fixed(let policy, _): policy
+        case .timetable(let policy, _): policy.withoutMoves
         }
     }
 }
@@ -41,6 +56,9 @@ struct Simulation {
     var answers: [Role: CachedAnswers] = [:]
     var world: World
     var record: Recorder
+    /// What is left of the timetable, if that is what steers, the next turn first.
+    var turns: ArraySlice<RoleSteering.Turn> = []
+    var turn: RoleSteering.Turn?
 
     init(_ scenario: Scenario, _ steering: RoleSteering, name: String) {
         self.scenario = scenario
@@ -52,8 +70,11 @@ struct Simulation {
             let address = IPAddress.v4(0x0A00_0000 + UInt32(index) + 1)
             state.smurfs[id] = SmurfRecord(addresses: [address], since: Simulation.moment(0))
         }
-        isSteered = if case .policy = steering { true } else { false }
+        isSteered = if case .fixed = steering { false } else { true }
         if case .fixed(_, let split) = steering { assign(split) }
+        if case .timetable(_, let turns) = steering {
+            self.turns = turns.sorted { $0.second < $1.second }[...]
+        }
     }
 
     /// Whole seconds from an origin that is not zero, as on a machine that has been up for a while.
@@ -101,6 +122,7 @@ struct Simulation {
         let now = Simulation.moment(clock)
         var isCalm = published != nil && machines.down == 0
         if isSteered {
+            isCalm = !obeyTimetable(now) && isCalm
             let plan = plan(
                 policy: policy, state: state, demand: demand, health: machines.health, now: now,
                 timeOfDay: TimeOfDay(

@@ -16,6 +16,10 @@ struct ScenarioOptions: ParsableArguments {
     @Option(help: "Percent of rows whose readers unsubscribe.") var unsubscribes = 1.5
     @Option(help: "Percent of resolvers that keep answers for 15 minutes whatever the TTL.")
     var ignoreTTL = 5.0
+    @Option(help: "How long after its message a bounce comes, MINUTE-MINUTE=PERCENT; together 100.")
+    var bounceLag: [String] = []
+    @Option(help: "How long after its message a click comes, MINUTE-MINUTE=PERCENT; together 100.")
+    var unsubscribeLag: [String] = []
     @Option(help: "A receiving site's limit, PERCENT=RATE: 30=50 takes 30 % of the rows at 50/s.")
     var site: [String] = []
     @Option(help: "Machines that fail, COUNT@MINUTE or COUNT@MINUTE+MINUTES.") var fail: [String] =
@@ -55,6 +59,8 @@ struct ScenarioOptions: ParsableArguments {
         guard scenario.sites.reduce(0, { $0 + $1.share }) <= 1 else {
             throw refusal("--site", site.joined(separator: " "), "shares of together 100 at most")
         }
+        scenario.bounceLag = try lag("--bounce-lag", bounceLag) ?? scenario.bounceLag
+        scenario.clickLag = try lag("--unsubscribe-lag", unsubscribeLag) ?? scenario.clickLag
         scenario.outages = try fail.map(outage)
         scenario.silences = try silence.map(quiet)
         scenario.trace = try trace.map(TraceFile.read)
@@ -96,6 +102,24 @@ struct ScenarioOptions: ParsableArguments {
             throw refusal("--site", text, "PERCENT=RATE, 30=50")
         }
         return Scenario.Site(share: pair[0] / 100, limit: pair[1])
+    }
+
+    /// nil when none is given.
+    private func lag(_ option: String, _ texts: [String]) throws -> Lag? {
+        guard !texts.isEmpty else { return nil }
+        let lag = Lag(
+            try texts.map { text in
+                let pair = parts(text, "=")
+                let times = parts(pair[0], "-").compactMap(Int.init)
+                guard pair.count == 2, let share = Double(pair[1]), (0...100).contains(share),
+                    times.count == 2, 0 <= times[0], times[0] < times[1], times[1] <= 2880
+                else { throw refusal(option, text, "MINUTE-MINUTE=PERCENT, 5-30=45") }
+                return Lag.Part(from: times[0] * 60, to: times[1] * 60, share: share / 100)
+            })
+        guard abs(lag.parts.reduce(0) { $0 + $1.share } - 1) < 1e-6 else {
+            throw refusal(option, texts.joined(separator: " "), "shares of together 100")
+        }
+        return lag
     }
 
     private func outage(_ text: String) throws -> Scenario.Outage {

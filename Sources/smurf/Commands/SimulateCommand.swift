@@ -17,6 +17,8 @@ struct SimulateCommand: ParsableCommand {
     var against: [String] = []
     @Flag(help: "Show every static split beside the policy, and the bound that nothing can beat.")
     var staticAll = false
+    @Flag(help: "Show the bound that nothing can beat, and how near the policy comes.")
+    var bound = false
     @Flag(help: "Write the results as JSON.") var json = false
     @Option(help: "Write a picture of the first run to this file (SVG).") var svg: String?
     @Option(help: "Write what came in during the first run to this file, for --trace.")
@@ -36,18 +38,20 @@ struct SimulateCommand: ParsableCommand {
         guard !json else { return try printJSON(outcomes) }
         print(OutcomeTable.lines(of: outcomes).joined(separator: "\n"))
         print("\nLimits: no bounce waits longer than 5 min, 99 % of the clicks at most 10 s.")
-        if staticAll {
-            let bound = clairvoyantCompletion(scenario, rules)
+        if staticAll || bound { printBound(of: scenario, rules, outcomes) }
+    }
+
+    private func printBound(of scenario: Scenario, _ rules: Policy, _ outcomes: [Outcome]) {
+        let bound = clairvoyantCompletion(scenario, rules)
+        print(
+            "The mailing cannot be over before \(spoken(seconds: Double(bound))) (clairvoyant bound, \(bound) s)",
+            terminator: "")
+        if let done = outcomes.first?.completion, bound > 0 {
             print(
-                "The mailing cannot be over before \(spoken(seconds: Double(bound))) (clairvoyant bound)",
+                "; the policy took \(fixed(Double(done) / Double(bound), 3)) times that (\(done) s)",
                 terminator: "")
-            if let done = outcomes.first?.completion, bound > 0 {
-                print(
-                    "; the policy took \(fixed(Double(done) / Double(bound), 2)) times that",
-                    terminator: "")
-            }
-            print(".")
         }
+        print(".")
     }
 
     private func steerings(
