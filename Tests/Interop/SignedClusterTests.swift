@@ -111,12 +111,12 @@ extension InteropTests {
             let follower = (first + 1) % 3
             let refused = try await farm.smurf(follower, "zone", "roll")
             #expect(refused.status == 2 && refused.errors.contains("leads: say it there"))
+            let old = try await farm.smurf(follower, "zone", "ds").output.split(separator: " ")[3]
             let asked = try await farm.smurf(first, "zone", "roll")
             #expect(asked.status == 0, "\(asked.errors)")
             try await haveSameKeys(farm) { $0.contains("\n") }
             try await expectSecure(resolvers, farm, "two keys")
             await farm.signal(first, SIGKILL)
-            let old = try await farm.smurf(follower, "zone", "ds").output.split(separator: " ")[3]
             // The parent is this test: it has the old DS until CDS asks for another.
             try await eventually("CDS asks for the new key, by the next leader's clock") {
                 try await expectSecure(resolvers, farm, "before the parent knows")
