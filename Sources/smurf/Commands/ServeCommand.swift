@@ -147,7 +147,7 @@ struct ServeCommand: AsyncParsableCommand {
                 }
             let secure = try tls.sockets()
             try account?.own(data)
-            try account?.take(toRead: [policy, zone] + tls.files)
+            try account?.take(toRead: [policy, zone] + tls.files + cluster.files)
             return Ground(
                 sources: sources, names: names, sockets: sockets, secure: secure,
                 predecessor: predecessor)

@@ -48,7 +48,6 @@ final class ControlNode: Sendable {
         certificate = identity.certificate
         self.logger = logger
         self.nameServer = nameServer
-        self.metrics = metrics.map { MetricsListener(endpoint: $0, nameServer: nameServer) }
         isShared = etcd != nil
         scheduler =
             if let etcd {
@@ -62,6 +61,9 @@ final class ControlNode: Sendable {
         keyDesk = KeyDesk(nameServer: nameServer, scheduler: scheduler, isShared: isShared)
         parentWatch = ParentWatch(
             servers: parents, zone: nameServer.zone, desk: keyDesk, logger: logger)
+        self.metrics = metrics.map { [scheduler] in
+            MetricsListener(endpoint: $0, nameServer: nameServer, scheduler: scheduler)
+        }
         guard let own = nameServer.endpoints.first else {
             throw ControlNodeError(description: "there is no address to answer DNS on")
         }
