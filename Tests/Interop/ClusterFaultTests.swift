@@ -75,8 +75,10 @@ extension InteropTests {
                 #expect(refused.status == 2, "\(refused.output)")
                 #expect(refused.errors.contains("does not lead"), "\(refused.errors)")
 
+                let healed = ContinuousClock.now
                 farm.cutOff(old, false)
                 try await farm.isSettled(web: 2)
+                print("reached again; all answer the same after \(ContinuousClock.now - healed)")
                 let board = try await farm.smurf(old, "roles")
                 #expect(!board.output.contains("! etcd"), "\(board.output)")
                 try await order(["release", held], farm)
