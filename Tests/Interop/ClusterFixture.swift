@@ -42,14 +42,24 @@ final class ClusterFixture: @unchecked Sendable {
     private(set) var nodes: [Daemon?] = [nil, nil, nil]
     private var agents: [Daemon] = []
     private(set) var watches: [DNSWatch] = []
+    /// Between each control node and each member of etcd; empty: they talk without.
+    private let relays: [[TCPRelay]]
 
+    /// - Parameters:
+    ///   - options: more options of every control node.
+    ///   - etcd: of three members; nil: an ordinary one.
+    ///   - isRelayed: whether `cutOff` is to be possible.
     init(
         options: [String] = [], policy: String = ClusterFixture.policy,
-        zone: String = ControlNodeFixture.zone
+        zone: String = ControlNodeFixture.zone, etcd: EtcdCluster? = nil, isRelayed: Bool = false
     ) throws {
         self.options = options
         directory = try TemporaryDirectory()
-        etcd = try EtcdCluster(members: 3)
+        let etcd = try etcd ?? EtcdCluster(members: 3)
+        self.etcd = etcd
+        relays = try (0..<(isRelayed ? 3 : 0)).map { _ in
+            try etcd.urls.map { try TCPRelay(to: UInt16($0.split(separator: ":")[2]) ?? 0) }
+        }
         var ports: Set<UInt16> = []
         // Nobody listens on etcd's yet: they look free.
         while ports.count < 7 {
@@ -66,13 +76,15 @@ final class ClusterFixture: @unchecked Sendable {
 
     func startNode(_ index: Int) throws {
         let name = ClusterFixture.names[index]
+        let urls =
+            relays.isEmpty ? etcd.urls : relays[index].map { "http://127.0.0.1:\($0.port)" }
         nodes[index] = try Daemon(
             name,
             [
                 Product.smurf, "serve", "--policy", directory.file("policy.yml"), "--zone",
                 directory.file("static.zone"), "--data", data(index), "--dns",
                 "127.0.0.1:\(dnsPorts[index])", "--agents", "127.0.0.1:\(agentsPorts[index])",
-                "--feed-port", "\(feedPort)", "--etcd", etcd.urls.joined(separator: ","), "--node",
+                "--feed-port", "\(feedPort)", "--etcd", urls.joined(separator: ","), "--node",
                 name, "--leader-ttl", "\(ClusterFixture.leaderTTL)s", "--workers", "1",
             ] + options, directory: directory)
     }
@@ -126,6 +138,11 @@ final class ClusterFixture: @unchecked Sendable {
     func members(_ role: String, at index: Int) async throws -> [String] {
         try await Dig.short(
             "\(role).\(ClusterFixture.zone)", "A", at: "127.0.0.1", port: dnsPorts[index])
+    }
+
+    /// Lets nothing pass between a control node and etcd, or everything again.
+    func cutOff(_ index: Int, _ isCut: Bool = true) {
+        for relay in relays[index] { relay.cut(isCut ? .everybody : .none) }
     }
 
     func dnsPort(_ index: Int) -> UInt16 { dnsPorts[index] }
@@ -230,6 +247,7 @@ final class ClusterFixture: @unchecked Sendable {
             statuses.append(await node.stop())
         }
         await etcd.stop()
+        for relay in relays.joined() { relay.close() }
         return statuses
     }
 }

@@ -11,7 +11,7 @@ extension InteropTests {
                 contentsOfFile: Product.root + "/docs/guides/cluster.md", encoding: .utf8)
             let blocks = text.components(separatedBy: "```sh\n").dropFirst()
                 .compactMap { $0.components(separatedBy: "```").first }
-            #expect(blocks.count == 4)
+            #expect(blocks.count == 6)
             let directory = try TemporaryDirectory()
             // In a directory of its own, with what the commands name; whatever they started ends with them.
             let script =
@@ -28,6 +28,8 @@ extension InteropTests {
             #expect(result.output.contains("s01 is drained and held"), "\(result.output)")
             #expect(result.output.contains("movement.gap: 0s → 10s"), "\(result.output)")
             #expect(result.output.contains("all control nodes follow it"), "\(result.output)")
+            #expect(result.output.contains("Authentication Enabled"), "\(result.output)")
+            #expect(result.output.contains("s02 is drained and held"), "\(result.output)")
             let serials = Set(
                 result.output.split(separator: "\n").filter { $0.contains("hostmaster") })
             #expect(serials.count == 1, "\(serials)")

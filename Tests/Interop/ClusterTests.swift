@@ -312,6 +312,14 @@ extension InteropTests {
                 "the same --keys-passphrase"
             ),
             (["--node", "n1"], "go with --etcd"),
+            (["--etcd-user", "n1"], "go with --etcd"),
+            (["--etcd", "http://127.0.0.1", "--node", "n1", "--etcd-user", "x"], "go together"),
+            (
+                [
+                    "--etcd", "https://192.0.2.1:2379", "--node", "n1", "--etcd-user", "x",
+                    "--etcd-password-file", "p",
+                ], "--etcd-ca"
+            ),
             (["--etcd", "http://127.0.0.1", "--node", "n1", "--etcd-ca", "x"], "go together"),
         ])
         func mistakesAreSaidAtTheStart(_ words: [String], _ said: String) async throws {

@@ -9,17 +9,30 @@ final class EtcdCluster: @unchecked Sendable {
     let trust: MachineTrust?
     private let clientPorts: [UInt16]
     private let peerPorts: [UInt16]
+    /// Between each member and the others; empty: they talk without.
+    private let relays: [TCPRelay]
+    private let options: [String]
+    /// "name:password" for etcd's own command line, once users are asked for.
+    var user: String?
     private(set) var members: [Daemon?]
     private var generation = 0
 
-    /// - Parameter trust: with certificates "etcd" and "operator"; nil: plain http.
-    init(members count: Int, trust: MachineTrust? = nil) throws {
+    /// - Parameters:
+    ///   - trust: with certificates "etcd" and "operator"; nil: plain http.
+    ///   - isRelayed: whether `cutOff` is to be possible.
+    ///   - options: more options of etcd.
+    init(
+        members count: Int, trust: MachineTrust? = nil, isRelayed: Bool = false,
+        options: [String] = []
+    ) throws {
+        self.options = options
         directory = try TemporaryDirectory()
         self.trust = trust
         var ports: Set<UInt16> = []
         while ports.count < 2 * count { ports.insert(try Product.freePort()) }
         let all = Array(ports)
         (clientPorts, peerPorts) = (Array(all[..<count]), Array(all[count...]))
+        relays = isRelayed ? try all[count...].map { try TCPRelay(to: $0) } : []
         members = Array(repeating: nil, count: count)
     }
 
@@ -35,16 +48,34 @@ final class EtcdCluster: @unchecked Sendable {
         try await isHealthy()
     }
 
+    /// Where the others find a member.
+    private func peer(_ index: Int) -> String {
+        "http://127.0.0.1:\(relays.isEmpty ? peerPorts[index] : relays[index].port)"
+    }
+
+    /// Lets nothing pass any more between one member and the others, until `heal`. Clients reach all of them.
+    func cutOff(_ index: Int) async throws {
+        let id = try await fields(of: index)["\"MemberID\""] ?? ""
+        let name = String(try UInt64(id) ?? { throw Failure("no member id: '\(id)'") }(), radix: 16)
+        for (other, relay) in relays.enumerated() {
+            relay.cut(other == index ? .everybody : .those("X-Server-From: \(name)"))
+        }
+    }
+
+    func heal() { for relay in relays { relay.cut(.none) } }
+
     func start(_ index: Int) throws {
-        let initial = peerPorts.enumerated().map { "e\($0)=http://127.0.0.1:\($1)" }
-        var arguments = [
-            "etcd", "--name", "e\(index)", "--data-dir", data(index), "--logger", "zap",
-            "--listen-client-urls", url(index), "--advertise-client-urls", url(index),
-            "--listen-peer-urls", "http://127.0.0.1:\(peerPorts[index])",
-            "--initial-advertise-peer-urls", "http://127.0.0.1:\(peerPorts[index])",
-            "--initial-cluster", initial.joined(separator: ","), "--initial-cluster-state", "new",
-            "--initial-cluster-token", "test\(generation)",
-        ]
+        let initial = members.indices.map { "e\($0)=\(peer($0))" }
+        var arguments =
+            [
+                "etcd", "--name", "e\(index)", "--data-dir", data(index), "--logger", "zap",
+                "--listen-client-urls", url(index), "--advertise-client-urls", url(index),
+                "--listen-peer-urls", "http://127.0.0.1:\(peerPorts[index])",
+                "--initial-advertise-peer-urls", peer(index),
+                "--initial-cluster", initial.joined(separator: ","), "--initial-cluster-state",
+                "new",
+                "--initial-cluster-token", "test\(generation)",
+            ] + options
         if let trust {
             arguments += [
                 "--client-cert-auth", "--trusted-ca-file", trust.directory.file("ca.pem"),
@@ -77,22 +108,32 @@ final class EtcdCluster: @unchecked Sendable {
     /// The member that leads now.
     func leader() async throws -> Int {
         for index in members.indices where members[index] != nil {
-            let said = try await control(
-                "endpoint", "status", "--write-out", "fields", at: [url(index)])
-            let fields = Dictionary(
-                said.output.split(separator: "\n").compactMap { line -> (String, String)? in
-                    let parts = line.components(separatedBy: " : ")
-                    return parts.count == 2
-                        ? (parts[0], parts[1].trimmingCharacters(in: .whitespaces)) : nil
-                }, uniquingKeysWith: { $1 })
+            let fields = try await fields(of: index)
             if let own = fields["\"MemberID\""], own == fields["\"Leader\""] { return index }
         }
         throw Failure("etcd has no leader")
     }
 
+    /// What a member says of itself, by names in quotation marks.
+    func fields(of index: Int) async throws -> [String: String] {
+        let said = try await control(
+            "endpoint", "status", "--write-out", "fields", at: [url(index)])
+        return Dictionary(
+            said.output.split(separator: "\n").compactMap { line -> (String, String)? in
+                let parts = line.components(separatedBy: " : ")
+                return parts.count == 2
+                    ? (parts[0], parts[1].trimmingCharacters(in: .whitespaces)) : nil
+            }, uniquingKeysWith: { $1 })
+    }
+
     /// etcd's own command line.
     @discardableResult
     func control(_ words: String..., at endpoints: [String]? = nil) async throws -> Finished {
+        try await control(words, at: endpoints)
+    }
+
+    @discardableResult
+    func control(_ words: [String], at endpoints: [String]? = nil) async throws -> Finished {
         var options = ["--endpoints", (endpoints ?? urls).joined(separator: ",")]
         if let trust {
             options += [
@@ -101,6 +142,7 @@ final class EtcdCluster: @unchecked Sendable {
                 "--key", trust.directory.file("operator.key"),
             ]
         }
+        if let user { options += ["--user", user] }
         return try await run(
             ["etcdctl"] + options + words, environment: ["ETCDCTL_API": "3"])
     }
@@ -110,14 +152,13 @@ final class EtcdCluster: @unchecked Sendable {
         for index in members.indices { await signal(index, SIGKILL) }
         generation += 1
         for index in members.indices {
-            let initial = peerPorts.enumerated().map { "e\($0)=http://127.0.0.1:\($1)" }
+            let initial = members.indices.map { "e\($0)=\(peer($0))" }
             let result = try await run(
                 [
                     "etcdctl", "snapshot", "restore", snapshot, "--name", "e\(index)",
                     "--data-dir", data(index), "--initial-cluster",
                     initial.joined(separator: ","), "--initial-cluster-token",
-                    "test\(generation)", "--initial-advertise-peer-urls",
-                    "http://127.0.0.1:\(peerPorts[index])",
+                    "test\(generation)", "--initial-advertise-peer-urls", peer(index),
                 ], environment: ["ETCDCTL_API": "3"])
             guard result.status == 0 else { throw Failure(result.errors) }
         }
@@ -130,5 +171,6 @@ final class EtcdCluster: @unchecked Sendable {
             member.signal(SIGKILL)
             _ = await member.finished()
         }
+        for relay in relays { relay.close() }
     }
 }

@@ -1,3 +1,4 @@
+import AuthDNS
 import Foundation
 import Synchronization
 import TestSupport
@@ -82,6 +83,43 @@ import Testing
         #expect(held.status == 0, "\(held)")
         try await node.ready { try await farm.members("web") != before }
         #expect(await node.stop() == 0)
+    }
+
+    /// Begins to replace the node as a new process does, and leaves it where nothing of it waits for signals.
+    private func pause(_ farm: ControlNodeFixture) throws -> HandoverChannel {
+        let channel = try #require(
+            try HandoverChannel(connectingTo: farm.directory.file("data/handover.sock")))
+        try channel.send("sockets")
+        while let message = channel.receive(within: 10), message.text != "end" {
+            message.passed.map { _ = close($0) }
+        }
+        try channel.send("pause")
+        #expect(channel.receive(within: 30)?.text == "paused")
+        return channel
+    }
+
+    /// A signal that comes while a successor is waited for was lost with the node that had trapped it.
+    @Test(.timeLimit(.minutes(2))) func aSignalWhileASuccessorIsWaitedForIsKept() async throws {
+        let farm = try ControlNodeFixture()
+        let node = try await farm.start()
+        var channel: HandoverChannel? = try pause(farm)
+        node.signal(SIGHUP)
+        #expect(channel != nil)
+        channel = nil
+        try await node.ready { node.log.contains("going on") }
+        try await node.ready { node.log.contains("policy and zone were read anew") }
+
+        try await node.ready {
+            FileManager.default.fileExists(atPath: farm.directory.file("data/handover.sock"))
+        }
+        channel = try pause(farm)
+        node.signal(SIGTERM)
+        // The signal is dealt with by another thread than the end of the channel.
+        try await Task.sleep(for: .milliseconds(300))
+        #expect(channel != nil)
+        channel = nil
+        #expect(await node.finished() == 0)
+        #expect(node.log.contains("failed; ending, as told"), "\(node.log)")
     }
 
     /// With nobody to replace it is an ordinary start.

@@ -141,6 +141,7 @@ extension RoleSchedulerService {
         record.node = store.standing.node
         record.write = UInt64.random(in: 1...(1 << 52))
         let coded = try record.coded(now: now, unixTime: Date().timeIntervalSince1970)
+        let lastSerial = writing.lastSerial
         if let serial = view?.serial { writing.lastSerial = serial }
         do throws(FarmStoreFault) {
             writing.revision = try await store.save(
@@ -149,6 +150,8 @@ extension RoleSchedulerService {
             writing.policy = number
             writing.isDue = false
         } catch {
+            // It was not written, for certain: its serial is free.
+            if case .unusable = error { writing.lastSerial = lastSerial }
             // This node's own write whose answer was lost, or a restored backup: within a term memory is right.
             if case .unexpected(let revision) = error {
                 (writing.revision, writing.isDue) = (revision, true)
@@ -176,7 +179,8 @@ extension RoleSchedulerService {
     var standingNotes: [String] {
         let standing = store.standing
         guard standing.isShared else { return [] }
-        return policyNotes + notes(of: standing)
+        let alarms = standing.alarm.isEmpty ? [] : [standing.alarm]
+        return alarms + policyNotes + notes(of: standing)
     }
 
     private func notes(of standing: Standing) -> [String] {

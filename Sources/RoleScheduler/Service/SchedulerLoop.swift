@@ -20,10 +20,11 @@ extension RoleSchedulerService {
     ) async throws {
         (self.served, movedKeys) = (served, keys)
         let work = beside(every: interval)
-        var lastTrouble = ""
+        var (lastTrouble, lastAlarm) = ("", "")
         var told: Policy?
         for await _ in orders {
             if Task.isCancelled { break }
+            tellOfAlarm(&lastAlarm)
             do {
                 let view = try await nextView()
                 if told != policy {
@@ -45,6 +46,17 @@ extension RoleSchedulerService {
         for task in work { task.cancel() }
         for task in work { await task.value }
         try Task.checkCancellation()
+    }
+
+    private func tellOfAlarm(_ last: inout String) {
+        let alarm = store.standing.alarm
+        guard alarm != last else { return }
+        last = alarm
+        if alarm.isEmpty {
+            logger.notice("etcd complains of nothing any more")
+        } else {
+            logger.error("\(alarm)")
+        }
     }
 
     /// What goes on beside the loop: checks and numbers from outside, the store, and a bell that rings by itself.

@@ -15,6 +15,17 @@ struct EtcdOptions: ParsableArguments {
     @Option(help: "This node's certificate for etcd (PEM).") var etcdCert: String?
     @Option(help: "Its private key (PEM).") var etcdKey: String?
     @Option(help: "The CA that has certified etcd's members (PEM).") var etcdCa: String?
+    @Option(
+        help: """
+            The user of etcd to come as, when etcd's authentication goes by passwords; when it goes by certificates, it is \
+            whom --etcd-cert names (CN).
+            """)
+    var etcdUser: String?
+    @Option(
+        help: ArgumentHelp(
+            "A file whose first line is that user's password; read anew at each login.",
+            valueName: "path"))
+    var etcdPasswordFile: String?
     @Option(help: "This node's name among the farm's control nodes: one label.")
     var node: String?
     @Option(help: "Time without a word from the leader after which another control node leads.")
@@ -25,11 +36,19 @@ struct EtcdOptions: ParsableArguments {
             """)
     var etcdPlain = false
 
-    /// For https; all three or none.
+    /// For https: all three, or with a user the CA alone; nil when that is not given.
     private var credentials: EtcdSettings.Credentials? {
-        guard let etcdCert, let etcdKey, let etcdCa else { return nil }
+        guard let etcdCa, etcdCert != nil || account != nil else { return nil }
         return .init(certificate: etcdCert, key: etcdKey, authority: etcdCa)
     }
+
+    private var account: EtcdSettings.Account? {
+        guard let etcdUser, let etcdPasswordFile else { return nil }
+        return .init(name: etcdUser, passwordFile: etcdPasswordFile)
+    }
+
+    /// All that is read again later.
+    var files: [String] { [etcdCert, etcdKey, etcdCa, etcdPasswordFile].compactMap { $0 } }
 
     private var members: [(text: String, address: EtcdAddress?)] {
         (etcd ?? "").split(separator: ",", omittingEmptySubsequences: false).map {
@@ -42,14 +61,14 @@ struct EtcdOptions: ParsableArguments {
     func settings(zone: String, agents: Endpoint) -> EtcdSettings? {
         guard etcd != nil, let node else { return nil }
         return EtcdSettings(
-            members: members.compactMap(\.address), credentials: credentials,
+            members: members.compactMap(\.address), credentials: credentials, account: account,
             prefix: "/smurf/" + zone, node: node, agents: agents.description,
             leaderTTL: Int(leaderTtl.seconds))
     }
 
     func validate() throws {
         guard etcd != nil else {
-            guard node == nil, etcdCert == nil, etcdKey == nil, etcdCa == nil, !etcdPlain else {
+            guard node == nil, files.isEmpty, etcdUser == nil, !etcdPlain else {
                 throw ValidationError("--node and --etcd-… go with --etcd")
             }
             return
@@ -65,9 +84,14 @@ struct EtcdOptions: ParsableArguments {
         guard (2...60).contains(leaderTtl.seconds),
             leaderTtl.seconds == leaderTtl.seconds.rounded()
         else { throw ValidationError("--leader-ttl: give 2s to 60s, whole seconds") }
+        guard (etcdUser == nil) == (etcdPasswordFile == nil) else {
+            throw ValidationError("--etcd-user and --etcd-password-file go together")
+        }
         let given = [etcdCert, etcdKey, etcdCa].compactMap { $0 }.count
-        guard given == 0 || given == 3 else {
-            throw ValidationError("--etcd-cert, --etcd-key and --etcd-ca go together")
+        guard [0, 3].contains(given) || (given == 1 && etcdCa != nil && account != nil) else {
+            throw ValidationError(
+                "--etcd-cert, --etcd-key and --etcd-ca go together; with --etcd-user, --etcd-ca is enough"
+            )
         }
         for (text, address) in members { try check(text, address) }
     }

@@ -147,7 +147,7 @@ struct ServeCommand: AsyncParsableCommand {
                 }
             let secure = try tls.sockets()
             try account?.own(data)
-            try account?.take(toRead: [policy, zone] + tls.files)
+            try account?.take(toRead: [policy, zone] + tls.files + cluster.files)
             return Ground(
                 sources: sources, names: names, sockets: sockets, secure: secure,
                 predecessor: predecessor)
@@ -188,12 +188,17 @@ struct ServeCommand: AsyncParsableCommand {
     private func serve(
         _ node: inout ControlNode, _ nameServer: NameServer, _ ground: Ground, _ logger: Logger
     ) async throws {
+        let signals = await ProcessSignals()
         while case .successor(let successor) = try await node.run(
-            isServing: { ground.predecessor.map(Succession.tell) })
+            signals, isServing: { ground.predecessor.map(Succession.tell) })
         {
             let sources = node.sources
             node.giveUp()
             if await Succession.isDone(successor, of: nameServer) { return }
+            guard !signals.hasEnd else {
+                return logger.error(
+                    "the process that was to replace this one failed; ending, as told")
+            }
             logger.error("the process that was to replace this one failed; going on")
             node = try controlNode(
                 sources, DataDirectoryLock(data, waiting: 10), nameServer, logger)

@@ -48,6 +48,7 @@ struct BoardSource: Sendable {
             $0.leads = standing.term != nil
             $0.term = standing.leaderTerm
             $0.trouble = standing.trouble
+            $0.alarm = standing.alarm
             $0.nodes = standing.nodes.map { node in
                 .with {
                     $0.node = node.node

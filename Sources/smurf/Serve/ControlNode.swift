@@ -9,7 +9,6 @@ import GRPCNIOTransportHTTP2
 import Logging
 import RoleScheduler
 import RoleSchedulerCore
-import UnixSignals
 
 /// A control node: the parts of the farm that know the whole of it, wired together. What it wires has
 /// its own rooms; nothing here decides anything.
@@ -48,7 +47,6 @@ final class ControlNode: Sendable {
         certificate = identity.certificate
         self.logger = logger
         self.nameServer = nameServer
-        self.metrics = metrics.map { MetricsListener(endpoint: $0, nameServer: nameServer) }
         isShared = etcd != nil
         scheduler =
             if let etcd {
@@ -62,6 +60,9 @@ final class ControlNode: Sendable {
         keyDesk = KeyDesk(nameServer: nameServer, scheduler: scheduler, isShared: isShared)
         parentWatch = ParentWatch(
             servers: parents, zone: nameServer.zone, desk: keyDesk, logger: logger)
+        self.metrics = metrics.map { [scheduler] in
+            MetricsListener(endpoint: $0, nameServer: nameServer, scheduler: scheduler)
+        }
         guard let own = nameServer.endpoints.first else {
             throw ControlNodeError(description: "there is no address to answer DNS on")
         }
@@ -80,16 +81,15 @@ final class ControlNode: Sendable {
     }
 
     /// Serves until SIGTERM, SIGINT or a successor. Nothing is answered before every listener is bound.
-    /// - Parameter isServing: called when everything is bound and the name server answers.
-    func run(isServing: @escaping @Sendable () -> Void) async throws -> End {
+    /// - Parameters:
+    ///   - signals: trapped before anything is served; one that has come already counts.
+    ///   - isServing: called when everything is bound and the name server answers.
+    func run(
+        _ signals: ProcessSignals, isServing: @escaping @Sendable () -> Void
+    ) async throws -> End {
         let socket = dataDirectory + "/control.sock"
         try? FileManager.default.removeItem(atPath: socket)
         defer { try? FileManager.default.removeItem(atPath: socket) }
-        // Trapped before anything is served, for good: a signal that comes while another is dealt with waits.
-        let signals = await (
-            end: UnixSignalsSequence(trapping: .sigterm, .sigint),
-            reload: UnixSignalsSequence(trapping: .sighup)
-        )
         let successors = try HandoverListener(at: ControlNode.handover(in: dataDirectory))
         defer { successors.hide() }
         let thread = AgentThread()
@@ -127,16 +127,15 @@ final class ControlNode: Sendable {
     static func handover(in directory: String) -> String { directory + "/handover.sock" }
 
     private func addWork(
-        to group: inout ThrowingTaskGroup<End?, any Error>,
-        _ signals: (end: UnixSignalsSequence, reload: UnixSignalsSequence),
+        to group: inout ThrowingTaskGroup<End?, any Error>, _ signals: ProcessSignals,
         _ successors: HandoverListener
     ) {
         group.addTask {
-            for await _ in signals.end { break }
+            await signals.end()
             return .signal
         }
         group.addTask { [self] in
-            for await _ in signals.reload { await reload() }
+            while await signals.reload() { await reload() }
             return nil
         }
         group.addTask { [nameServer, logger] in

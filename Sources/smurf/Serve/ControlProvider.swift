@@ -34,7 +34,8 @@ struct ControlProvider: Smurffarm_V1_Control.SimpleServiceProtocol {
     func statistics(
         request: Smurffarm_V1_StatisticsRequest, context: ServerContext
     ) async throws -> Smurffarm_V1_StatisticsView {
-        .with { $0.text = zone.nameServer.counterText }
+        let text = await ClusterGauges.text(zone.nameServer, scheduler)
+        return .with { $0.text = text }
     }
 
     func board(

@@ -4,21 +4,25 @@ import Foundation
 import Hummingbird
 import HummingbirdCore
 import Logging
+import RoleScheduler
 
-/// Where a Prometheus server reads what the name server has counted: `GET /metrics`, plain HTTP, nothing else.
+/// Where a Prometheus server reads what the name server has counted, and how a node stands among several: `GET /metrics`, plain HTTP, nothing else.
 struct MetricsListener: Sendable {
     let endpoint: Endpoint
     let nameServer: NameServer
+    let scheduler: RoleSchedulerService
 
     /// Answers until the task is cancelled.
     /// - Throws: when the address cannot be had.
     func run() async throws {
         let router = Router()
-        let nameServer = nameServer
+        let (nameServer, scheduler) = (nameServer, scheduler)
         router.get("metrics") { _, _ in
             Response(
                 status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-                body: .init(byteBuffer: ByteBuffer(string: nameServer.counterText)))
+                body: .init(
+                    byteBuffer: ByteBuffer(string: await ClusterGauges.text(nameServer, scheduler)))
+            )
         }
         // Hummingbird's own lines at start and stop are of no use to operators.
         var quiet = Logger(label: "metrics")

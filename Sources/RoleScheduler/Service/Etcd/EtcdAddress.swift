@@ -56,6 +56,8 @@ public struct EtcdSettings: Sendable {
     public var members: [EtcdAddress]
     /// For members that are reached by https.
     public var credentials: Credentials?
+    /// As which of etcd's users this node comes; nil: as whom its certificate names, or as nobody.
+    public var account: Account?
     /// Keys begin with it; a farm of its own for every prefix.
     public var prefix: String
     /// Among the farm's control nodes.
@@ -67,23 +69,37 @@ public struct EtcdSettings: Sendable {
 
     /// Paths of PEM files.
     public struct Credentials: Hashable, Sendable {
-        public var certificate: String
-        public var key: String
+        /// This node's, with its key; both or neither.
+        public var certificate: String?
+        public var key: String?
         public var authority: String
 
-        public init(certificate: String, key: String, authority: String) {
+        public init(certificate: String?, key: String?, authority: String) {
             self.certificate = certificate
             self.key = key
             self.authority = authority
         }
     }
 
+    /// A user of etcd.
+    public struct Account: Hashable, Sendable {
+        public var name: String
+        /// The path of a file whose first line is the password.
+        public var passwordFile: String
+
+        public init(name: String, passwordFile: String) {
+            self.name = name
+            self.passwordFile = passwordFile
+        }
+    }
+
     public init(
-        members: [EtcdAddress], credentials: Credentials? = nil, prefix: String, node: String,
-        agents: String, leaderTTL: Int = 5
+        members: [EtcdAddress], credentials: Credentials? = nil, account: Account? = nil,
+        prefix: String, node: String, agents: String, leaderTTL: Int = 5
     ) {
         self.members = members
         self.credentials = credentials
+        self.account = account
         self.prefix = prefix
         self.node = node
         self.agents = agents

@@ -5,7 +5,8 @@ import SwiftProtobuf
 import Synchronization
 
 /// How a control node attends to its farm's keys in etcd: it watches them, keeps a lease, says who it is, and makes the
-/// leader's key when there is none. Four things that go on at the same time, each for itself trying again for ever.
+/// leader's key when there is none, and it looks how etcd is. Things that go on at the same time, each for itself trying
+/// again for ever.
 extension EtcdFarmStore {
     private static let pause = Duration.milliseconds(200)
 
@@ -76,11 +77,11 @@ extension EtcdFarmStore {
             } catch {
                 // "lease not found". Otherwise it may have outlived the silence: without quorum no lease ends, and afterwards
                 // each begins anew in full. What hangs on it is this node's again as soon as it is renewed.
-                if error.isDefinite { return }
+                if error.isLostLease { return }
                 hasFailed = true
                 change { $0.trouble = error.description }
             }
-            try? await Task.sleep(for: .milliseconds(50))
+            try? await Task.sleep(for: hasFailed ? Self.pause : .milliseconds(50))
         }
     }
 
@@ -95,6 +96,20 @@ extension EtcdFarmStore {
     private func letGo(of lease: Int64) async {
         // In a task of its own, because this one is cancelled.
         await Task { [client] in try? await client.revoke(lease, within: Self.patience) }.value
+    }
+
+    // MARK: Alarms
+
+    /// Asks the member how it is. An etcd that is full or damaged refuses to write, which nobody would see who
+    /// has nothing to write.
+    func keepLooking() async {
+        while !Task.isCancelled {
+            // That no answer comes the lease and the watch find out sooner.
+            if let found = try? await client.status(within: Self.patience) {
+                change { $0.alarm = EtcdSituation.alarm(found.errors) }
+            }
+            try? await Task.sleep(for: .seconds(1))
+        }
     }
 
     // MARK: Election

@@ -14,13 +14,19 @@ final class EtcdClient: Sendable {
     typealias Connection = GRPCClient<HTTP2ClientTransport.Posix>
     private let members: [EtcdAddress]
     private let connections: [Connection]
+    /// nil: this node has no account.
+    private let tokens: EtcdTokens?
     private let place = Mutex(0)
     private let watching = Mutex<Task<Void, any Error>?>(nil)
 
     /// Nothing is connected before `run`.
     /// - Throws: when the files of the credentials cannot be used.
-    init(_ members: [EtcdAddress], _ credentials: EtcdSettings.Credentials?) throws(EtcdFault) {
+    init(
+        _ members: [EtcdAddress], _ credentials: EtcdSettings.Credentials?,
+        _ account: EtcdSettings.Account? = nil
+    ) throws(EtcdFault) {
         self.members = members
+        tokens = account.map(EtcdTokens.init)
         do {
             connections = try members.map { member in
                 GRPCClient(
@@ -49,11 +55,15 @@ final class EtcdClient: Sendable {
         _ member: EtcdAddress, _ credentials: EtcdSettings.Credentials?
     ) -> HTTP2ClientTransport.Posix.TransportSecurity {
         guard member.isEncrypted, let credentials else { return .plaintext }
+        let authority = TLSConfig.CertificateSource.file(path: credentials.authority, format: .pem)
+        guard let certificate = credentials.certificate, let key = credentials.key else {
+            return .tls { $0.trustRoots = .certificates([authority]) }
+        }
         return .mTLS(
-            certificateChain: [.file(path: credentials.certificate, format: .pem)],
-            privateKey: .file(path: credentials.key, format: .pem)
+            certificateChain: [.file(path: certificate, format: .pem)],
+            privateKey: .file(path: key, format: .pem)
         ) {
-            $0.trustRoots = .certificates([.file(path: credentials.authority, format: .pem)])
+            $0.trustRoots = .certificates([authority])
         }
     }
 
@@ -84,18 +94,59 @@ final class EtcdClient: Sendable {
 
     private func ask<Answer: Sendable>(
         within limit: Duration,
-        _ call: (Connection, CallOptions) async throws -> Answer
+        _ call: (Connection, Metadata, CallOptions) async throws -> Answer
     ) async throws(EtcdFault) -> Answer {
         let index = place.withLock { $0 }
-        var options = CallOptions.defaults
-        options.timeout = limit
-        options.waitForReady = false
+        let options = EtcdClient.options(within: limit)
         do {
-            return try await call(connections[index], options)
+            let shown = try await token(at: index)
+            do {
+                return try await call(connections[index], EtcdClient.metadata(shown), options)
+            } catch {
+                guard let tokens, EtcdFault(error, at: members[index]).asksWho else { throw error }
+                // Nothing was done: etcd looks at the token first. Once more, with another.
+                await tokens.forget(shown)
+                let new = try await token(at: index)
+                return try await call(connections[index], EtcdClient.metadata(new), options)
+            }
         } catch {
             let fault = EtcdFault(error, at: members[index])
             if !fault.isDefinite { move(from: index) }
             throw fault
+        }
+    }
+
+    private static func options(within limit: Duration?) -> CallOptions {
+        var options = CallOptions.defaults
+        options.timeout = limit
+        options.waitForReady = false
+        return options
+    }
+
+    // MARK: Who asks
+
+    private static func metadata(_ token: String) -> Metadata {
+        token.isEmpty ? [:] : ["token": "\(token)"]
+    }
+
+    /// What to show with a call; "" for nothing.
+    private func token(at index: Int) async throws -> String {
+        guard let tokens else { return "" }
+        let (connection, member) = (connections[index], members[index])
+        return try await tokens.current { name, password in
+            do {
+                return try await Etcdserverpb_Auth.Client(wrapping: connection).authenticate(
+                    .with { ($0.name, $0.password) = (name, password) },
+                    // A password is checked slowly, so that guessing takes long.
+                    options: EtcdClient.options(within: .seconds(3))
+                ).token
+            } catch let error as RPCError where error.message.contains("is not enabled") {
+                return ""
+            } catch {
+                let fault = EtcdFault(error, at: member)
+                if fault.isDefinite { throw fault }
+                throw error
+            }
         }
     }
 
@@ -104,39 +155,53 @@ final class EtcdClient: Sendable {
     func range(
         _ request: Etcdserverpb_RangeRequest, within limit: Duration
     ) async throws(EtcdFault) -> Etcdserverpb_RangeResponse {
-        try await ask(within: limit) { connection, options in
-            try await Etcdserverpb_KV.Client(wrapping: connection).range(request, options: options)
+        try await ask(within: limit) { connection, shown, options in
+            try await Etcdserverpb_KV.Client(wrapping: connection)
+                .range(request, metadata: shown, options: options)
         }
     }
 
     func transact(
         _ request: Etcdserverpb_TxnRequest, within limit: Duration
     ) async throws(EtcdFault) -> Etcdserverpb_TxnResponse {
-        try await ask(within: limit) { connection, options in
-            try await Etcdserverpb_KV.Client(wrapping: connection).txn(request, options: options)
+        try await ask(within: limit) { connection, shown, options in
+            try await Etcdserverpb_KV.Client(wrapping: connection)
+                .txn(request, metadata: shown, options: options)
         }
     }
 
     /// - Returns: the lease.
     func grant(seconds: Int, within limit: Duration) async throws(EtcdFault) -> Int64 {
-        try await ask(within: limit) { connection, options in
+        try await ask(within: limit) { connection, shown, options in
             try await Etcdserverpb_Lease.Client(wrapping: connection)
-                .leaseGrant(.with { $0.ttl = Int64(seconds) }, options: options).id
+                .leaseGrant(
+                    .with { $0.ttl = Int64(seconds) }, metadata: shown, options: options
+                ).id
         }
     }
 
     func revoke(_ lease: Int64, within limit: Duration) async throws(EtcdFault) {
-        _ = try await ask(within: limit) { connection, options in
+        _ = try await ask(within: limit) { connection, shown, options in
             try await Etcdserverpb_Lease.Client(wrapping: connection)
-                .leaseRevoke(.with { $0.id = lease }, options: options)
+                .leaseRevoke(.with { $0.id = lease }, metadata: shown, options: options)
+        }
+    }
+
+    /// How the member is that is asked now.
+    func status(
+        within limit: Duration
+    ) async throws(EtcdFault) -> Etcdserverpb_StatusResponse {
+        try await ask(within: limit) { connection, shown, options in
+            try await Etcdserverpb_Maintenance.Client(wrapping: connection)
+                .status(.init(), metadata: shown, options: options)
         }
     }
 
     /// - Returns: whether the lease was still there.
     func keepAlive(_ lease: Int64, within limit: Duration) async throws(EtcdFault) -> Bool {
-        try await ask(within: limit) { connection, options in
+        try await ask(within: limit) { connection, shown, options in
             try await Etcdserverpb_Lease.Client(wrapping: connection).leaseKeepAlive(
-                options: options,
+                metadata: shown, options: options,
                 requestProducer: { try await $0.write(.with { $0.id = lease }) },
                 onResponse: { response in
                     for try await answer in response.messages { return answer.ttl > 0 }
@@ -155,23 +220,14 @@ final class EtcdClient: Sendable {
         _ told: @escaping @Sendable (Etcdserverpb_WatchResponse) -> Void
     ) async throws(EtcdFault) {
         let index = place.withLock { $0 }
-        let connection = connections[index]
-        let task = Task {
-            var options = CallOptions.defaults
-            options.waitForReady = false
-            try await Etcdserverpb_Watch.Client(wrapping: connection).watch(
-                // Without it a member that has lost its leader is silent for ever.
-                metadata: ["hasleader": "true"], options: options,
-                requestProducer: { writer in
-                    try await writer.write(.prefix(prefix, from: revision))
-                    while !Task.isCancelled { try await Task.sleep(for: .seconds(3600)) }
-                },
-                onResponse: { response in
-                    for try await message in response.messages {
-                        if message.canceled { throw EtcdFault(ended: message) }
-                        told(message)
-                    }
-                })
+        let task = Task { [self] in
+            let shown = try await token(at: index)
+            do {
+                try await stream(connections[index], shown, .prefix(prefix, from: revision), told)
+            } catch {
+                if EtcdFault(error, at: members[index]).asksWho { await tokens?.forget(shown) }
+                throw error
+            }
         }
         watching.withLock { $0 = task }
         // The member may have been left while the watch was being made.
@@ -189,6 +245,27 @@ final class EtcdClient: Sendable {
             throw fault
         }
         throw EtcdFault("\(members[index]): the watch has ended", isDefinite: false)
+    }
+
+    private func stream(
+        _ connection: Connection, _ shown: String, _ request: Etcdserverpb_WatchRequest,
+        _ told: @escaping @Sendable (Etcdserverpb_WatchResponse) -> Void
+    ) async throws {
+        var metadata = EtcdClient.metadata(shown)
+        // Without it a member that has lost its leader is silent for ever.
+        metadata.addString("true", forKey: "hasleader")
+        try await Etcdserverpb_Watch.Client(wrapping: connection).watch(
+            metadata: metadata, options: EtcdClient.options(within: nil),
+            requestProducer: { writer in
+                try await writer.write(request)
+                while !Task.isCancelled { try await Task.sleep(for: .seconds(3600)) }
+            },
+            onResponse: { response in
+                for try await message in response.messages {
+                    if message.canceled { throw EtcdFault(ended: message) }
+                    told(message)
+                }
+            })
     }
 }
 

@@ -30,7 +30,8 @@ public final class EtcdFarmStore: FarmStore {
         situation = Mutex(EtcdSituation(keys: keys, node: settings.node))
         status = Mutex(NodeStatus(node: settings.node, agents: settings.agents))
         do throws(EtcdFault) {
-            client = try EtcdClient(settings.members, settings.credentials)
+            client = try EtcdClient(
+                settings.members, settings.credentials, settings.account)
         } catch {
             throw .unusable(error.description)
         }
@@ -44,6 +45,7 @@ public final class EtcdFarmStore: FarmStore {
             group.addTask { await self.keepWatching() }
             group.addTask { await self.keepSession() }
             group.addTask { await self.keepStanding() }
+            group.addTask { await self.keepLooking() }
         }
         connections.cancel()
         await connections.value
@@ -80,13 +82,16 @@ public final class EtcdFarmStore: FarmStore {
         let request = try transaction(coded, entries, number, revision, term)
         let end = ContinuousClock.now + Self.perseverance
         var lastFault = EtcdFault("etcd: no answer", isDefinite: false)
+        var isCertain = true
         // The transaction takes effect once, however often it is sent.
         repeat {
             var answer: Etcdserverpb_TxnResponse?
             do throws(EtcdFault) {
                 answer = try await client.transact(request, within: Self.patience)
             } catch {
-                if error.isDefinite { throw .unusable(error.description) }
+                // Once one was sent and not answered, the refusal of another says nothing of it.
+                if error.isDefinite, isCertain { throw .unusable(error.description) }
+                isCertain = false
                 lastFault = error
             }
             if let answer { return try settle(answer, coded, term) }

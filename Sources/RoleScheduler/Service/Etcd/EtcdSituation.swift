@@ -18,6 +18,8 @@ struct EtcdSituation: Sendable {
     private(set) var session: Session?
     /// Whether this node is not to lead.
     var abstains = false
+    /// What etcd complains of; empty for nothing.
+    var alarm = ""
     var trouble = "etcd has not answered yet"
 
     struct Leader: Hashable, Sendable {
@@ -162,6 +164,24 @@ struct EtcdSituation: Sendable {
         }
         standing.nodes = nodes.keys.sorted().compactMap { nodes[$0] }
         standing.trouble = trouble
+        standing.alarm = alarm
         return standing
+    }
+
+    /// What a member's complaints come to: "memberID:… alarm:NOSPACE" are alarms, what else there is passes.
+    static func alarm(_ errors: [String]) -> String {
+        let names = errors.flatMap { $0.split(separator: " ") }.filter { $0.hasPrefix("alarm:") }
+            .map { String($0.dropFirst(6)) }
+        return Set(names).sorted().map { name in
+            switch name {
+            case "NOSPACE":
+                "etcd is full (alarm NOSPACE): what was answered last stays, nobody changes roles; compact it, "
+                    + "'etcdctl defrag' each member, then 'etcdctl alarm disarm'"
+            case "CORRUPT":
+                "etcd's members do not hold the same any more (alarm CORRUPT): what was answered last stays, nobody "
+                    + "changes roles; put the damaged member in its place from the others"
+            default: "etcd has raised the alarm \(name)"
+            }
+        }.joined(separator: "; ")
     }
 }

@@ -66,6 +66,8 @@ public struct Standing: Hashable, Sendable {
     public var nodes: [NodeStatus]
     /// Why the store cannot be reached; empty when it can.
     public var trouble: String
+    /// What the store itself complains of, such as that it is full, with what to do; empty for nothing.
+    public var alarm = ""
 
     public init(node: String, term: UInt64? = nil) {
         self.node = node
