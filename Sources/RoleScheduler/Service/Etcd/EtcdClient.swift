@@ -36,6 +36,10 @@ final class EtcdClient: Sendable {
                         config: .defaults {
                             $0.backoff.initial = .milliseconds(100)
                             $0.backoff.max = .seconds(1)
+                            // Where a network loses everything, nothing else ends a connection for minutes. etcd bears
+                            // a ping every five seconds, and none while there is no call.
+                            $0.connection.keepalive = .init(
+                                time: .seconds(10), timeout: .seconds(3), allowWithoutCalls: false)
                         }))
             }
         } catch {
