@@ -8,6 +8,7 @@ extension RoleSchedulerService {
         await beginTurn()
         defer { endTurn() }
         self.policy = policy
+        bell.yield()
         state = RoleSchedulerService.enrolled(state, policy, at: moment())
     }
 

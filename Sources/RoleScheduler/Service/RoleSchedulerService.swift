@@ -33,6 +33,8 @@ public actor RoleSchedulerService {
     /// When what is answered now was last found to be right.
     public private(set) var answeredAsOf: Moment?
     private var plannedAt: Moment?
+    /// What the last plan took.
+    var planning = Duration.zero
     /// Why signals that the policy names a source for have no number.
     var signalTroubles: [String: String] = [:]
     /// Machines that are new or elsewhere, not yet in the state.
@@ -224,6 +226,7 @@ public actor RoleSchedulerService {
         noteRates(now)
         suspectHoles(now)
         let health = checkedHealth(now)
+        let began = ContinuousClock.now
         let plan = plan(
             policy: policy, state: state, demand: demand, health: health, now: now,
             timeOfDay: .local(Date()), cores: cores)
@@ -232,22 +235,14 @@ public actor RoleSchedulerService {
             membership(
                 of: plan.state, policy: policy, health: health, now: now,
                 previous: current?.membership, notes: &alarms))
+        planning = ContinuousClock.now - began
         let entries = plan.actions.map {
             entry($0.smurf, from: $0.from.description, to: $0.to.description, "scheduler", $0.why)
         }
         if !entries.isEmpty || view != current || isWorthSaving(plan.state) {
             try await save(plan.state, view, entries, now)
         }
-        for action in plan.actions {
-            logger.info(
-                "move",
-                metadata: [
-                    "smurf": "\(action.smurf)", "to": "\(action.to)", "why": "\(action.why)",
-                ])
-        }
-        if plan.phase != lastPlan?.phase {
-            logger.notice("phase", metadata: ["now": "\(plan.phase ?? "none")"])
-        }
+        log(plan)
         state = plan.state
         leaveTrace(plan, now)
         lastPlan = plan
@@ -261,6 +256,19 @@ public actor RoleSchedulerService {
         return view
     }
 
+    private func log(_ plan: Plan) {
+        for action in plan.actions {
+            logger.info(
+                "move",
+                metadata: [
+                    "smurf": "\(action.smurf)", "to": "\(action.to)", "why": "\(action.why)",
+                ])
+        }
+        if plan.phase != lastPlan?.phase {
+            logger.notice("phase", metadata: ["now": "\(plan.phase ?? "none")"])
+        }
+    }
+
     /// Whether something changed that a restart must find although nobody moved.
     private func isWorthSaving(_ next: FarmState) -> Bool {
         next.setpoints != state.setpoints || next.soaking != state.soaking
@@ -271,7 +279,7 @@ public actor RoleSchedulerService {
 
     /// Plans, or follows the node that does, until it is cancelled.
     /// - Parameters:
-    ///   - interval: between two plans when nothing rings.
+    ///   - interval: between two plans when nothing rings; longer while a plan takes long.
     ///   - served: the serial that the name server answers with; nil while it does not answer.
     ///   - publish: makes the name server answer by it; when it throws, it is asked again.
     public func run(
@@ -286,7 +294,7 @@ public actor RoleSchedulerService {
             Task { await store.run { bell.yield() } },
             Task {
                 while !Task.isCancelled {
-                    try? await Task.sleep(for: interval)
+                    try? await Task.sleep(for: pause(interval, after: planning))
                     bell.yield()
                 }
             },
