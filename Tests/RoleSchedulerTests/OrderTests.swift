@@ -1,10 +1,11 @@
 import Farm
 import Foundation
 import Logging
-import RoleScheduler
 import RoleSchedulerCore
 import TestSupport
 import Testing
+
+@testable import RoleScheduler
 
 /// Orders as they are passed on: with the change, without anybody asking, and to nobody else.
 @Suite struct OrderTests {
@@ -139,5 +140,23 @@ import Testing
         try await eventually("all are waiting") { await service.orderStreams == 50 }
         for task in tasks { task.cancel() }
         try await eventually("none is waiting") { await service.orderStreams == 0 }
+    }
+}
+
+/// How often is planned when nothing rings.
+@Suite struct PlanPauseTests {
+    @Test func aFarmWhosePlansTakeLongIsPlannedLessOften() async throws {
+        let directory = try TemporaryDirectory()
+        let policy = try parsePolicy(
+            "version: 1\nzone: a.test\nroles: {web: {names: {web: A}}}", file: "test.yml"
+        ).policy
+        let service = try RoleSchedulerService(
+            policy: policy, dataDirectory: directory.path, logger: Logger(label: "test"))
+        let usual = Duration.milliseconds(100)
+        #expect(service.pause(usual, after: .zero) == usual)
+        #expect(service.pause(usual, after: .microseconds(900)) == usual)
+        #expect(service.pause(usual, after: .milliseconds(2)) == .milliseconds(200))
+        #expect(service.pause(usual, after: .seconds(2)) == .milliseconds(500), "never rarer")
+        #expect(service.pause(.seconds(3), after: .seconds(2)) == .seconds(3))
     }
 }

@@ -86,6 +86,13 @@ extension RoleSchedulerService {
         return silent
     }
 
+    /// How long to wait for the next plan when nothing rings: so long that plans take a hundredth of the time, but never
+    /// longer than half a second, or than `interval` if that is more. What happens rings; only time passes without.
+    /// - Parameter planning: what a plan takes.
+    nonisolated func pause(_ interval: Duration, after planning: Duration) -> Duration {
+        max(interval, min(planning * 100, .milliseconds(500)))
+    }
+
     /// Takes up what the leader has written.
     /// - Returns: what is to be published.
     func follow() throws -> FarmView? {
@@ -163,7 +170,11 @@ extension RoleSchedulerService {
     /// Waits for the turn to carry out an operator's order; `endTurn` has to follow unless it throws.
     func beginOrder() async throws {
         await beginTurn()
-        guard let refusal else { return }
+        guard let refusal else {
+            // There is something to plan as soon as it is carried out.
+            bell.yield()
+            return
+        }
         endTurn()
         throw OverrideError(refusal)
     }

@@ -33,6 +33,8 @@ public actor RoleSchedulerService {
     /// When what is answered now was last found to be right.
     public internal(set) var answeredAsOf: Moment?
     var plannedAt: Moment?
+    /// What the last plan took.
+    var planning = Duration.zero
     /// Why signals that the policy names a source for have no number.
     var signalTroubles: [String: String] = [:]
     /// Machines that are new or elsewhere, not yet in the state.
@@ -228,6 +230,7 @@ public actor RoleSchedulerService {
         noteRates(now)
         suspectHoles(now)
         let health = checkedHealth(now)
+        let began = ContinuousClock.now
         let plan = plan(
             policy: policy, state: state, demand: demand, health: health, now: now,
             timeOfDay: .local(Date()), cores: cores)
@@ -237,22 +240,14 @@ public actor RoleSchedulerService {
             membership(
                 of: plan.state, policy: policy, health: health, now: now,
                 previous: current?.membership, notes: &alarms), keys)
+        planning = ContinuousClock.now - began
         let entries = plan.actions.map {
             entry($0.smurf, from: $0.from.description, to: $0.to.description, "scheduler", $0.why)
         }
         if !entries.isEmpty || view != current || isWorthSaving(plan.state) {
             try await save(plan.state, view, entries, now)
         }
-        for action in plan.actions {
-            logger.info(
-                "move",
-                metadata: [
-                    "smurf": "\(action.smurf)", "to": "\(action.to)", "why": "\(action.why)",
-                ])
-        }
-        if plan.phase != lastPlan?.phase {
-            logger.notice("phase", metadata: ["now": "\(plan.phase ?? "none")"])
-        }
+        log(plan)
         state = plan.state
         leaveTrace(plan, now)
         lastPlan = plan
@@ -264,6 +259,19 @@ public actor RoleSchedulerService {
             return nil
         }
         return view
+    }
+
+    private func log(_ plan: Plan) {
+        for action in plan.actions {
+            logger.info(
+                "move",
+                metadata: [
+                    "smurf": "\(action.smurf)", "to": "\(action.to)", "why": "\(action.why)",
+                ])
+        }
+        if plan.phase != lastPlan?.phase {
+            logger.notice("phase", metadata: ["now": "\(plan.phase ?? "none")"])
+        }
     }
 
     /// Whether something changed that a restart must find although nobody moved.

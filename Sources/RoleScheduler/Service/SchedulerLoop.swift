@@ -7,7 +7,7 @@ public import RoleSchedulerCore
 extension RoleSchedulerService {
     /// Plans, or follows the node that does, until it is cancelled.
     /// - Parameters:
-    ///   - interval: between two plans when nothing rings.
+    ///   - interval: between two plans when nothing rings; longer while a plan takes long.
     ///   - served: the serial that the name server answers with; nil while it does not answer.
     ///   - keys: moves on the keys that all name servers sign with, when it is time; nil for one that shares none.
     ///   - following: told of the policy that is gone by, first and whenever it is another.
@@ -68,7 +68,7 @@ extension RoleSchedulerService {
             Task { await store.run { bell.yield() } },
             Task {
                 while !Task.isCancelled {
-                    try? await Task.sleep(for: interval)
+                    try? await Task.sleep(for: pause(interval, after: planning))
                     bell.yield()
                 }
             },
