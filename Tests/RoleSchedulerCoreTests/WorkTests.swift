@@ -19,7 +19,7 @@ import Testing
                     id, serving: Roles.out, work: UInt64(rate * second), over: WorkTests.lasting,
                     at: Moment(seconds: Double(second)))
             }
-            found = watch.judge(over: WorkTests.lasting)
+            found = watch.judge(over: WorkTests.lasting, at: Moment(seconds: Double(second)))
         }
         return Set(found.keys.map(\.name))
     }
@@ -45,10 +45,33 @@ import Testing
         var watch = BlackHoleWatch()
         #expect(try suspects([5, 5, 0], watch: &watch) == ["s2"])
         let id = try #require(SmurfID("s2"))
-        #expect(watch.judge(over: WorkTests.lasting)[id] == Roles.out)
+        let now = Moment(seconds: 100)
+        #expect(watch.judge(over: WorkTests.lasting, at: now)[id] == Roles.out)
         watch.note(
-            id, serving: Roles.out, work: 3, over: WorkTests.lasting, at: Moment(seconds: 100))
-        #expect(watch.judge(over: WorkTests.lasting).isEmpty)
+            id, serving: Roles.out, work: 3, over: WorkTests.lasting, at: now)
+        #expect(watch.judge(over: WorkTests.lasting, at: now).isEmpty)
+    }
+
+    /// When a mailing ends, members get their last rows at moments of their own, and what is kept of each reaches back to
+    /// another moment: once, healthy ones were taken for holes then.
+    @Test func theEndOfAllWorkMakesNoHoles() throws {
+        var random = SeededGenerator(seed: SeededGenerator.announcedSeed("ends"))
+        for _ in 0..<200 {
+            var watch = BlackHoleWatch()
+            let ids = (0..<Int.random(in: 3...8, using: &random)).compactMap { SmurfID("s\($0)") }
+            let ends = ids.map { _ in Double.random(in: 200...220, using: &random) }
+            let phases = ids.map { _ in Double.random(in: 0..<1, using: &random) }
+            for second in 0..<400 {
+                for ((id, end), phase) in zip(zip(ids, ends), phases) {
+                    let now = Double(second) + phase
+                    watch.note(
+                        id, serving: Roles.out, work: UInt64(10 * min(now, end)),
+                        over: WorkTests.lasting, at: Moment(seconds: now))
+                }
+                let now = Moment(seconds: Double(second) + 1)
+                #expect(watch.judge(over: WorkTests.lasting, at: now).isEmpty, "at \(second) s")
+            }
+        }
     }
 
     /// Whatever the counters say, some of a role's members are left, and whoever worked is no hole.
@@ -70,7 +93,7 @@ import Testing
                         id, serving: serves ? Roles.out : nil, work: work[id] ?? 0,
                         over: WorkTests.lasting, at: now)
                 }
-                #expect(watch.judge(over: WorkTests.lasting).count * 2 <= ids.count)
+                #expect(watch.judge(over: WorkTests.lasting, at: now).count * 2 <= ids.count)
             }
         }
     }

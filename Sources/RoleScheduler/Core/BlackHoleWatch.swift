@@ -9,6 +9,8 @@ public struct BlackHoleWatch: Sendable {
         var role: Role
         /// Counters at moments, oldest first; the first is as old as the time that is judged.
         var marks: [(at: Moment, work: UInt64)] = []
+        /// When the counter was last seen to have grown.
+        var lastWorked: Moment?
         var isSuspect = false
     }
 
@@ -37,7 +39,9 @@ public struct BlackHoleWatch: Sendable {
         var stay = stays[id] ?? Stay(role: role)
         // Another stay, or another run: the counter began anew.
         if stay.role != role || work < stay.marks.last?.work ?? 0 { stay = Stay(role: role) }
-        if let last = stay.marks.last, work > last.work { stay.isSuspect = false }
+        if let last = stay.marks.last, work > last.work {
+            (stay.isSuspect, stay.lastWorked) = (false, now)
+        }
         let gap = lasting.clampedNanoseconds / BlackHoleWatch.marksKept
         if stay.marks.count < 2
             || now.since(stay.marks[stay.marks.count - 2].at) >= .nanoseconds(gap)
@@ -53,12 +57,19 @@ public struct BlackHoleWatch: Sendable {
     }
 
     /// Looks who is a hole now. Who was found one stays it until its counter moves or it leaves the role.
+    /// - Parameter lasting: the time that is judged. Peers count when they have worked in its second half too: when work
+    ///   ends for all of them, whoever is out of it first is no hole.
     /// - Returns: the machines and their roles.
-    public mutating func judge(over lasting: Duration) -> [SmurfID: Role] {
+    public mutating func judge(over lasting: Duration, at now: Moment) -> [SmurfID: Role] {
         for role in Set(stays.values.map(\.role)) {
             let members = stays.filter { $0.value.role == role }
             let judged = members.compactMapValues { $0.done(within: lasting) }
-            let working = judged.values.filter { $0 > 0 }
+            let working = judged.compactMap { id, done -> Double? in
+                guard done > 0, let last = members[id]?.lastWorked,
+                    now.since(last) <= lasting / 2
+                else { return nil }
+                return done
+            }
             let mean = working.reduce(0, +) / Double(max(working.count, 1))
             guard working.count >= BlackHoleWatch.fewestPeers,
                 working.count * 2 > members.count, mean >= BlackHoleWatch.enough

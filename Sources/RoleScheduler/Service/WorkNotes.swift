@@ -37,7 +37,7 @@ extension RoleSchedulerService {
     func suspectHoles(_ now: Moment) {
         if let last = lastLookForHoles, now.since(last) < .seconds(1) { return }
         lastLookForHoles = now
-        let found = holeWatch.judge(over: policy.guards.blackHoleAfter)
+        let found = holeWatch.judge(over: policy.guards.blackHoleAfter, at: now)
         for (id, role) in found where holes[id] == nil {
             logger.warning("\(id) is a black hole: in \(role) it does nothing while others work")
         }

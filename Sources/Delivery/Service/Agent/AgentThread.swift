@@ -35,16 +35,10 @@ public final class AgentThread: TaskExecutor {
         pace.value.hasRested()
     }
 
-    /// Runs `work`, and the tasks that belong to it, on the thread; ends the thread with it. To be called once.
+    /// Runs `work`, and the tasks that belong to it, on the thread. The thread does not end with it: what is left of a task
+    /// would have nowhere to run.
     public func run(_ work: @Sendable () async throws -> Void) async throws {
-        let result: Result<Void, any Error>
-        do {
-            result = .success(try await withTaskExecutorPreference(self) { try await work() })
-        } catch {
-            result = .failure(error)
-        }
-        try? await group.shutdownGracefully()
-        try result.get()
+        try await withTaskExecutorPreference(self) { try await work() }
     }
 
     /// When the thread rests: while it has so much to do that what comes meanwhile is worth one waking. A farm of a few
