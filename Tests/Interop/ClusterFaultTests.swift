@@ -6,8 +6,6 @@ extension InteropTests {
     /// What can happen to etcd and to the way there while three control nodes go on answering: networks that are cut, and
     /// an etcd that is full. Resolvers ask every node all the time, as in `ClusterTests`.
     @Suite(.serialized) struct ClusterFaultTests {
-        private func others(_ index: Int) -> [Int] { [0, 1, 2].filter { $0 != index } }
-
         /// Runs `test` on a farm and ends it; every node has answered all the time, and no serial went back.
         private func on(
             _ farm: ClusterFixture, _ test: (ClusterFixture) async throws -> Void
@@ -22,36 +20,7 @@ extension InteropTests {
                 await farm.stop()
                 throw error
             }
-            #expect(await farm.stop() == [0, 0, 0])
-            for (name, watch) in zip(ClusterFixture.names, farm.watches) {
-                #expect(watch.faults.isEmpty, "\(name): \(watch.faults.prefix(5))")
-                #expect(watch.asked > 500)
-            }
-        }
-
-        private func order(
-            _ words: [String], at indices: [Int] = [0, 1, 2], _ farm: ClusterFixture
-        ) async throws {
-            try await eventually("'\(words)' is taken", every: .milliseconds(20)) {
-                for index in indices {
-                    if try await farm.smurf(index, words).status == 0 { return true }
-                }
-                return false
-            }
-        }
-
-        /// Holds a machine that is in the role `web`, and waits until the first of the nodes does not answer it.
-        private func holdOne(
-            at indices: [Int] = [0, 1, 2], _ farm: ClusterFixture
-        ) async throws -> String {
-            let address = try #require(try await farm.members("web", at: indices[0]).first)
-            let id = "s0" + address.suffix(1)
-            try await order(["hold", id, "--reason", "test", "--for", "1h"], at: indices, farm)
-            try await eventually("\(id) is not answered any more", every: .milliseconds(20)) {
-                let members = try await farm.members("web", at: indices[0])
-                return !members.contains(address) && !members.isEmpty
-            }
-            return id
+            await farm.stopInOrder()
         }
 
         /// The network between the leader and every member of etcd loses all packets; nothing is closed.
@@ -59,11 +28,11 @@ extension InteropTests {
         func aLeaderThatIsCutOffFromEtcdStepsDownAndComesBack() async throws {
             try await on(ClusterFixture(isRelayed: true)) { farm in
                 let old = try await farm.leader()
-                let rest = others(old)
+                let rest = farm.others(old)
                 let stale = try await farm.members("web", at: old)
                 let began = ContinuousClock.now
                 farm.cutOff(old)
-                let held = try await holdOne(at: rest, farm)
+                let held = try await farm.holdOne(at: rest)
                 print("leader cut off; the next one's plan after \(ContinuousClock.now - began)")
                 try await eventually("the old one says that it cannot reach etcd") {
                     let view = try await farm.cluster(old)
@@ -81,7 +50,7 @@ extension InteropTests {
                 print("reached again; all answer the same after \(ContinuousClock.now - healed)")
                 let board = try await farm.smurf(old, "roles")
                 #expect(!board.output.contains("! etcd"), "\(board.output)")
-                try await order(["release", held], farm)
+                try await farm.order(["release", held])
                 try await farm.isSettled(web: 2)
                 // Terms never mix: what the old one may have wanted to write was not written.
                 let history = try await farm.history()
@@ -100,7 +69,7 @@ extension InteropTests {
                 let moves = try await farm.historyAtRest().count
                 let began = ContinuousClock.now
                 try await etcd.cutOff(member)
-                let held = try await holdOne(farm)
+                let held = try await farm.holdOne()
                 print("etcd's leader cut off; a plan after \(ContinuousClock.now - began)")
                 #expect(ContinuousClock.now - began < .seconds(20))
                 try await farm.isSettled(web: 2)
@@ -116,7 +85,7 @@ extension InteropTests {
                     return fields["\"Leader\""] == raft["\"Leader\""]
                         && fields["\"Leader\""] != "0"
                 }
-                try await order(["release", held], farm)
+                try await farm.order(["release", held])
                 try await farm.isSettled(web: 2)
             }
         }
@@ -188,7 +157,7 @@ extension InteropTests {
                 #expect(try await farm.history().count == before)
 
                 try await makeRoom(etcd)
-                try await order(["hold", "s01", "--reason", "x", "--for", "1h"], farm)
+                try await farm.order(["hold", "s01", "--reason", "x", "--for", "1h"])
                 try await farm.isSettled(web: 2)
                 for index in 0..<3 {
                     try await eventually("node \(index) is content") {
@@ -205,7 +174,7 @@ extension InteropTests {
         private func loseTheLeaderWhileFull(_ farm: ClusterFixture) async throws {
             try await fill(farm.etcd)
             let old = try await farm.leader()
-            let rest = others(old)
+            let rest = farm.others(old)
             await farm.signal(old, SIGKILL)
             for index in rest {
                 try await eventually("node \(index) says that nobody leads") {
@@ -219,7 +188,7 @@ extension InteropTests {
             try await farm.isBack(old)
             try await makeRoom(farm.etcd)
             _ = try await farm.leader()
-            try await order(["release", "s01"], farm)
+            try await farm.order(["release", "s01"])
             try await farm.isSettled(web: 2)
         }
     }

@@ -34,14 +34,8 @@ extension InteropTests {
                 await farm.stop()
                 throw error
             }
-            #expect(await farm.stop() == [0, 0, 0])
-            for (name, watch) in zip(ClusterFixture.names, farm.watches) {
-                #expect(watch.faults.isEmpty, "\(name): \(watch.faults.prefix(5))")
-                #expect(watch.asked > 500)
-            }
+            await farm.stopInOrder()
         }
-
-        private func others(_ index: Int) -> [Int] { [0, 1, 2].filter { $0 != index } }
 
         private func apply(
             _ text: String, at index: Int, _ farm: ClusterFixture, file: String = "new.yml",
@@ -74,7 +68,7 @@ extension InteropTests {
 
         private func applyByWayOfAFollower(_ farm: ClusterFixture) async throws {
             let leader = try await farm.leader()
-            let follower = others(leader)[0]
+            let follower = farm.others(leader)[0]
             let name = ClusterFixture.names[leader]
             let refused = try await apply(ClusterPolicyTests.applied, at: follower, farm)
             #expect(refused.status == 2, "\(refused.output)")
@@ -135,7 +129,7 @@ extension InteropTests {
 
         private func whatIsWrongChangesNothing(_ farm: ClusterFixture) async throws {
             let leader = try await farm.leader()
-            for index in [leader, others(leader)[0]] {
+            for index in [leader, farm.others(leader)[0]] {
                 let faulty = try await apply(
                     ClusterPolicyTests.applied + "rolse: {}\n", at: index, farm)
                 #expect(faulty.status == 2, "\(faulty.output)")
@@ -168,7 +162,7 @@ extension InteropTests {
         private func killTheLeader(_ farm: ClusterFixture) async throws {
             let old = try await farm.leader()
             await farm.signal(old, SIGKILL)
-            let new = try await farm.leader(among: others(old))
+            let new = try await farm.leader(among: farm.others(old))
             // It plans: someone it holds is replaced, by the applied policy's minimum of three.
             let held = try await farm.smurf(new, "hold", "s01", "--reason", "x", "--for", "1h")
             #expect(held.status == 0, "\(held.errors)")
@@ -179,7 +173,7 @@ extension InteropTests {
                 } && !board.output.contains("s01    127.0.1.1   web")
             }
             #expect(try await shown(new, farm) == ClusterPolicyTests.applied)
-            try await isAnswered(by: others(old), farm)
+            try await isAnswered(by: farm.others(old), farm)
             _ = try await farm.smurf(new, "release", "s01")
             try farm.startNode(old)
             try await isAnswered(by: [old], farm)

@@ -33,54 +33,20 @@ extension InteropTests {
                 throw error
             }
             print("asked \(farm.watches.map(\.asked))")
-            #expect(await farm.stop() == [0, 0, 0])
-            for (name, watch) in zip(ClusterFixture.names, farm.watches) {
-                #expect(watch.faults.isEmpty, "\(name): \(watch.faults.prefix(5))")
-                #expect(watch.asked > 500)
-            }
-        }
-
-        private func others(_ index: Int) -> [Int] { [0, 1, 2].filter { $0 != index } }
-
-        /// Gives an order at whichever of the nodes takes it.
-        private func order(
-            _ words: [String], at indices: [Int] = [0, 1, 2], _ farm: ClusterFixture
-        ) async throws {
-            try await eventually("'\(words)' is taken", every: .milliseconds(20)) {
-                for index in indices {
-                    if try await farm.smurf(index, words).status == 0 { return true }
-                }
-                return false
-            }
-        }
-
-        /// Holds a machine that is in the role `web`: a plan has to be made, saved, published and answered for it.
-        /// - Parameter indices: nodes that may take the order; the first is asked for its effect.
-        /// - Returns: the machine.
-        private func holdOne(
-            at indices: [Int] = [0, 1, 2], _ farm: ClusterFixture
-        ) async throws -> String {
-            let address = try #require(try await farm.members("web", at: indices[0]).first)
-            let id = "s0" + address.suffix(1)
-            try await order(["hold", id, "--reason", "test", "--for", "1h"], at: indices, farm)
-            try await eventually("\(id) is not answered any more", every: .milliseconds(20)) {
-                let members = try await farm.members("web", at: indices[0])
-                return !members.contains(address) && !members.isEmpty
-            }
-            return id
+            await farm.stopInOrder()
         }
 
         /// Holds one, lets it go, and waits until all is as before.
         private func moveOnce(_ farm: ClusterFixture) async throws {
-            let held = try await holdOne(farm)
-            try await order(["release", held], farm)
+            let held = try await farm.holdOne()
+            try await farm.order(["release", held])
             try await farm.isSettled(web: 2)
         }
 
         /// What a certificate authority wants to see is answered by every node, for it may ask any.
         private func answerAChallenge(_ farm: ClusterFixture) async throws {
             let words = ["zone", "challenge"]
-            try await order(words + ["add", "web", "token", "--for", "1h"], farm)
+            try await farm.order(words + ["add", "web", "token", "--for", "1h"])
             for index in farm.nodes.indices {
                 try await eventually("node \(index) answers it", every: .milliseconds(20)) {
                     try await Dig.short(
@@ -88,13 +54,13 @@ extension InteropTests {
                         port: farm.dnsPort(index)) == ["\"token\""]
                 }
             }
-            try await order(words + ["remove", "web"], farm)
+            try await farm.order(words + ["remove", "web"])
         }
 
         /// Whoever does not lead says who does, and changes nothing.
         private func askAFollower(_ farm: ClusterFixture) async throws {
             let leader = try await farm.leader()
-            let follower = others(leader)[0]
+            let follower = farm.others(leader)[0]
             let name = "'\(ClusterFixture.names[leader])'"
             let letter = Product.root + "/Tests/Interop/letter.eml"
             let table = try farm.directory.write("readers.csv", RecipientRows.csv(3))
@@ -114,14 +80,14 @@ extension InteropTests {
 
         private func killTheLeader(_ farm: ClusterFixture) async throws {
             let old = try await farm.leader()
-            let rest = others(old)
+            let rest = farm.others(old)
             let began = ContinuousClock.now
             await farm.signal(old, SIGKILL)
-            let held = try await holdOne(at: rest, farm)
+            let held = try await farm.holdOne(at: rest)
             let took = ContinuousClock.now - began
             print("leader killed; the next one's plan was answered after \(took)")
             #expect(took < ClusterTests.limit)
-            try await order(["release", held], at: rest, farm)
+            try await farm.order(["release", held], at: rest)
             try farm.startNode(old)
             try await farm.isSettled(web: 2)
             try await farm.isBack(old)
@@ -129,10 +95,10 @@ extension InteropTests {
 
         private func stopTheLeaderForAWhile(_ farm: ClusterFixture) async throws {
             let old = try await farm.leader()
-            let rest = others(old)
+            let rest = farm.others(old)
             let began = ContinuousClock.now
             await farm.signal(old, SIGSTOP)
-            let held = try await holdOne(at: rest, farm)
+            let held = try await farm.holdOne(at: rest)
             let took = ContinuousClock.now - began
             print("leader stopped; the next one's plan was answered after \(took)")
             #expect(took < ClusterTests.limit)
@@ -141,7 +107,7 @@ extension InteropTests {
             try await farm.isSettled(web: 2)
             let view = try await farm.cluster(old)
             #expect(view?["leads"] as? Bool != true, "\(String(describing: view))")
-            try await order(["release", held], farm)
+            try await farm.order(["release", held])
         }
 
         private func killEtcdsLeader(_ farm: ClusterFixture) async throws {
@@ -149,14 +115,14 @@ extension InteropTests {
             let moves = try await farm.historyAtRest().count
             let began = ContinuousClock.now
             await farm.etcd.signal(member, SIGKILL)
-            let held = try await holdOne(farm)
+            let held = try await farm.holdOne()
             print("etcd's leader killed; a plan was answered after \(ContinuousClock.now - began)")
             try await farm.isSettled(web: 2)
             let touched = Set(try await farm.history().dropFirst(moves).map(\.smurf))
             #expect(touched.contains(held) && touched.count <= 2, "\(touched)")
             try farm.etcd.start(member)
             try await farm.etcd.isHealthy()
-            try await order(["release", held], farm)
+            try await farm.order(["release", held])
             try await farm.isSettled(web: 2)
         }
 
@@ -214,7 +180,7 @@ extension InteropTests {
             let saved = try await farm.etcd.control(
                 "snapshot", "save", snapshot, at: [farm.etcd.url(0)])
             #expect(saved.status == 0, "\(saved.errors)")
-            let held = [try await holdOne(farm), try await holdOne(farm)]
+            let held = [try await farm.holdOne(), try await farm.holdOne()]
             try await farm.isSettled(web: 2)
             let members = try await farm.members("web", at: 0)
             let serial = try #require(farm.watches[0].serial)
@@ -223,7 +189,7 @@ extension InteropTests {
             // The backup knows nothing of the two that are held; whoever has seen it does.
             try await Task.sleep(for: .seconds(2))
             #expect(try await farm.members("web", at: 0) == members)
-            for id in held { try await order(["release", id], farm) }
+            for id in held { try await farm.order(["release", id]) }
             try await moveOnce(farm)
             try await farm.isSettled(web: 2)
             for watch in farm.watches {

@@ -95,11 +95,7 @@ extension InteropTests {
                 await farm.stop()
                 throw error
             }
-            #expect(await farm.stop() == [0, 0, 0])
-            for watch in farm.watches {
-                #expect(watch.faults.isEmpty, "\(watch.faults.prefix(5))")
-                #expect(watch.asked > 500)
-            }
+            await farm.stopInOrder()
         }
 
         /// A key is replaced by orders to three leaders, each of which is killed after its own.

@@ -117,11 +117,11 @@ struct ZoneSigning {
         let requested = try order.map { try noted.follow($0, now: unixTime) } ?? []
         let roll = roll(
             noted, longestTTL: longestTTL, unixTime: unixTime, requested: requested)
-        var zone = base
-        if base == nil || roll.keys != before {
-            zone = try sealed(roll.keys, version: max(shared?.version ?? 0, farmVersion) + 1)
-        }
-        let next = zone ?? SealedKeys.Zone(version: 0, keys: [], isUnsigned: false)
+        let version = max(shared?.version ?? 0, farmVersion) + 1
+        let next =
+            if let base, roll.keys == before { base } else {
+                try sealed(roll.keys, version: version)
+            }
         lastMoved = (next, roll.nextStep)
         return next
     }
