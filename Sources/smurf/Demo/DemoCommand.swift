@@ -81,7 +81,7 @@ struct DemoCommand: AsyncParsableCommand {
         let mailing = try await submit(table, to: control)
         try await show.untilSent(mailing)
         try await show.untilAnswered(mailing)
-        try await show.untilIdle()
+        try await show.untilAtRest(sources.policy)
         let history = try await control.ask {
             try await $0.history(Smurffarm_V1_HistoryRequest())
         }

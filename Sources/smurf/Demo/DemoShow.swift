@@ -2,6 +2,7 @@ import Farm
 import FarmProtocol
 import Foundation
 import GRPCCore
+import RoleSchedulerCore
 import Sink
 import SwiftProtobuf
 
@@ -46,12 +47,15 @@ struct DemoShow {
         await ended
     }
 
-    /// Machines beyond the roles' minima have nothing to do.
-    mutating func untilIdle() async throws {
-        try await wait(atMost: .seconds(180), for: "the farm to fall idle") { board, _ in
-            let needed = board.roles.reduce(0) { $0 + Int($1.minimum) }
-            let idle = board.smurfs.filter { $0.state == .idle }.count
-            return idle >= board.smurfs.count - needed
+    /// No role has more machines than its minimum, but for those that the policy has spare machines wait in.
+    /// - Parameter policy: of the farm. Spare machines are idle, or wait in the role that a phase names for them.
+    mutating func untilAtRest(_ policy: Policy) async throws {
+        let waitingRooms = Set(policy.phases.compactMap(\.idle).map(\.name))
+        try await wait(atMost: .seconds(180), for: "the farm to come to rest") { board, _ in
+            board.roles.allSatisfy { line in
+                waitingRooms.contains(line.role)
+                    || board.smurfs.filter { $0.role == line.role }.count <= Int(line.minimum)
+            }
         }
     }
 
