@@ -13,6 +13,31 @@ extension InvariantCheck {
         return planner.machines.indices.count(where: planner.isUsable)
     }
 
+    /// I9: the machines can be arranged so that all targets are met, and whoever has too few cannot be given one
+    /// more by any arrangement (Hall: no set of roles is given more machines than there are for it).
+    func targetsAreReachable() -> [String] {
+        var planner = Planner(
+            policy: policy, state: before, health: simulation.health, now: simulation.now)
+        planner.live()
+        let lines = plan.explanation
+        let able = planner.machines.indices.filter(planner.isUsable).map { place in
+            lines.map { planner.mayHold(place, $0.role) }
+        }
+        /// Machines too many for some set of roles, with one more for `extra`.
+        func isTooMuch(_ extra: Int?) -> Bool {
+            (1..<1 << lines.count).contains { set in
+                let roles = lines.indices.filter { set >> $0 & 1 == 1 }
+                let asked = roles.reduce(0) { $0 + lines[$1].target + ($1 == extra ? 1 : 0) }
+                return asked > able.count { machine in roles.contains { machine[$0] } }
+            }
+        }
+        var broken = isTooMuch(nil) ? ["I9: targets \(lines) cannot be met"] : []
+        for index in lines.indices where lines[index].bound == .share && !isTooMuch(index) {
+            broken.append("I9: \(lines[index].role) has too few, and could have one more")
+        }
+        return broken
+    }
+
     func targetsAreExplained() -> [String] {
         plan.explanation.compactMap { line in
             guard let rule = policy[line.role] else { return "E: \(line.role) is explained" }
@@ -47,6 +72,9 @@ extension InvariantCheck {
         case .downWindow(let left):
             return line.target == line.setpoint && line.wanted < line.setpoint
                 && left >= .zero && left <= policy.movement.downWindow
+        case .shareOfFarm(let share):
+            return line.target == line.setpoint && line.setpoint == line.wanted
+                && line.wanted == rule.clamp(Int((share * Double(usable)).rounded()))
         case .share: return line.target < rule.clamp(line.setpoint)
         case .soak: return line.target > line.setpoint && rule.soak > 0
         case .phase(let name):

@@ -70,10 +70,7 @@ struct InvariantCheck {
         let sum = plan.explanation.reduce(0) { $0 + $1.target }
         let usable = usable
         if sum > usable { broken.append("I9: targets add up to \(sum), usable are \(usable)") }
-        if sum < usable, plan.explanation.contains(where: { $0.bound == .share }) {
-            broken.append("I9: \(usable - sum) are idle, and a role has too few")
-        }
-        return broken
+        return broken + targetsAreReachable()
     }
 
     /// I10: only legal transitions, one per machine; roles change through idle.
@@ -178,7 +175,8 @@ struct InvariantCheck {
             if case .move(let wanted)? = plan.state.smurfs[action.smurf]?.override?.kind {
                 return wanted == role ? nil : "I4: moved to \(role) instead of \(wanted)"
             }
-            return policy.allows(action.smurf, role)
+            let labels = before.smurfs[action.smurf]?.labels ?? []
+            return MemberRules(policy).rule(of: action.smurf, labels).allows(role)
                 ? nil : "I4: \(action.smurf) must not hold \(role)"
         }
     }

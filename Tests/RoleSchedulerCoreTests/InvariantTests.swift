@@ -57,7 +57,9 @@ import Testing
                 guard let role = record.role else { continue }
                 #expect(
                     !broken.contains(id), "I13: \(id), which is never ready, is \(record.state)")
-                #expect(farm.policy.allows(id, role), "I4: \(id) still is \(record.state)")
+                #expect(
+                    MemberRules(farm.policy).rule(of: id, record.labels).allows(role),
+                    "I4: \(id) still is \(record.state)")
             }
         }
     }
@@ -134,6 +136,14 @@ import Testing
         for index in policy.roles.indices where Int.random(in: 0..<3, using: &random) == 0 {
             policy.roles[index].drain.waitsForCores = true
         }
+        for index in policy.roles.indices {
+            policy.roles[index].needs = labels.filter { _ in
+                Int.random(in: 0..<5, using: &random) == 0
+            }
+            if Int.random(in: 0..<4, using: &random) == 0 {
+                policy.roles[index].share = Double.random(in: 0...0.6, using: &random)
+            }
+        }
         policy.colocates = Bool.random(using: &random)
         policy.onSignalLoss = SignalLoss(
             mode: Bool.random(using: &random) ? .hold : .fallback,
@@ -144,10 +154,21 @@ import Testing
                 return nil
             }
             let role = roles[Int.random(in: 0..<roles.count, using: &random)].role
-            return Bool.random(using: &random)
+            var member =
+                Bool.random(using: &random)
                 ? MemberPolicy(id: id, pin: role) : MemberPolicy(id: id, not: [role])
+            member.capacity = Double.random(in: 0.5...3, using: &random)
+            return member
         }
-        return FarmSimulation(policy: policy, smurfs: count)
+        var farm = FarmSimulation(policy: policy, smurfs: count)
+        for id in farm.ids { farm.state.smurfs[id]?.labels = randomLabels(&random) }
+        return farm
+    }
+
+    private static let labels = ["egress=25", "rack=b"].compactMap(Label.init)
+
+    private static func randomLabels(_ random: inout SeededGenerator) -> [Label] {
+        labels.filter { _ in Int.random(in: 0..<3, using: &random) > 0 }
     }
 
     private static func randomPhases(
@@ -191,6 +212,11 @@ import Testing
             } else {
                 farm.unready.insert(id)
             }
+        }
+        if Int.random(in: 0..<60, using: &random) == 0,
+            let id = farm.ids.randomElement(using: &random)
+        {
+            farm.state.smurfs[id]?.labels = randomLabels(&random)
         }
         let core = ["east", "west"][Int.random(in: 0...1, using: &random)]
         if Int.random(in: 0..<6, using: &random) == 0 {

@@ -24,10 +24,11 @@ import Testing
             LabelPolicy(label: try label("net=a"), pin: Roles.in),
             LabelPolicy(label: try label("net=b"), pin: Roles.web),
         ]
-        let both = policy.matched(
-            try id("s02"), [try label("rack=b"), try label("disk=slow"), try label("x=y")])
+        let rules = MemberRules(policy)
+        let both = rules.rule(
+            of: try id("s02"), [try label("rack=b"), try label("disk=slow"), try label("x=y")])
         #expect(both.not == [Roles.out, Roles.web] && both.pin == nil)
-        let pinned = policy.matched(try id("s02"), [try label("net=b"), try label("net=a")])
+        let pinned = rules.rule(of: try id("s02"), [try label("net=b"), try label("net=a")])
         #expect(pinned.pin == Roles.in)
         #expect(policy.admits(try id("s01"), []))
         #expect(!policy.admits(try id("s02"), [try label("x=y")]))
@@ -55,10 +56,7 @@ import Testing
                 farm.state.smurfs[id]?.labels = labels.filter { _ in Bool.random(using: &random) }
             }
             func allows(_ id: SmurfID, _ role: Role) -> Bool {
-                let member =
-                    id.name == "s01"
-                    ? policy.members[0] : policy.matched(id, farm.state.smurfs[id]?.labels ?? [])
-                return member.allows(role)
+                MemberRules(policy).rule(of: id, farm.state.smurfs[id]?.labels ?? []).allows(role)
             }
             for step in 0..<200 {
                 for name in ["outbound.backlog", "bounces.arrival", "unsubscribes.arrival"] {

@@ -139,7 +139,8 @@ import Testing
             var before: [Role: Int] = [:]
             for usable in 0...12 {
                 let targets = Apportionment(
-                    policy: policy, usable: usable, wanted: wanted, soaking: soaking
+                    policy: policy, machines: Eligibility(rules.map(\.role), unbound: usable),
+                    wanted: wanted, soaking: soaking
                 ).targets
                 for (role, seats) in before { #expect(targets[role] ?? 0 >= seats) }
                 #expect(targets.values.reduce(0, +) <= usable)

@@ -7,7 +7,7 @@ import Testing
 @Suite struct UnchangedDecisionsTests {
     private static let farms: UInt64 = 100
     private static let steps = 150
-    private static let decided: UInt64 = 0x2182_DAD0_E0CB_8B1B
+    private static let decided: UInt64 = 0xDD01_C753_CA9A_8DE5
 
     @Test func decisionsAreWhatTheyWere() {
         var digest = Digest()

@@ -20,7 +20,7 @@ import Testing
             try #require(fragments.first { $0.hasPrefix(start) }, "\(start)").trimmingCharacters(
                 in: .newlines)
         }
-        #expect(fragments.count == 5)
+        #expect(fragments.count == 6)
         let policy = """
             version: 1
             zone: smurf.example.test
@@ -42,5 +42,9 @@ import Testing
         } catch {
             Issue.record("\(error)")
         }
+        // The only one with roles and machines of its own.
+        let needy = try directory.write(
+            "needy.yml", "version: 1\nzone: smurf.example.test\n" + fragment("roles:"))
+        #expect(try loadPolicy(path: needy).warnings.isEmpty)
     }
 }

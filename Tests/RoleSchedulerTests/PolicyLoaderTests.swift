@@ -221,6 +221,36 @@ import Testing
             "4:45",
             "unknown key 'weight' in members by label"
         ),
+        (
+            "roles: {web: {min: 1, needs: [egress25]}}", "3:31",
+            "'egress25' is no label; write KEY=VALUE, as in rack=b"
+        ),
+        ("roles: {web: {min: 1, needs: a=b}}", "3:30", "'needs' is not a list"),
+        ("roles: {web: {min: 1, share: 120%}}", "3:30", "'120%' is no share; use 40% or 0.4"),
+        (
+            "roles: {web: {min: 1}}\nmembers: [{id: s01, capacity: 5%}]", "4:31",
+            "'5%' is no share of the role's capacity; use 200% or 2"
+        ),
+        (
+            "roles: {web: {min: 1}}\nmembers: [{id: s01, labels: [rack]}]", "4:30",
+            "'rack' is no label"
+        ),
+        (
+            "roles: {web: {min: 1}}\nphases: [{name: a, daily: {from: \"22:00\", to: \"06:00\"}, "
+                + "roles: {web: {share: x}}}]", "4:78", "'x' is no share"
+        ),
+        (
+            "roles:\n  web: {min: 1}\n  mx: {min: 1}\n  web: {min: 2}", "6:3",
+            "'web' is written twice in one mapping (first on line 4): keep one"
+        ),
+        (
+            "roles: {web: {min: 1, max: 3, min: 2}}", "3:31",
+            "'min' is written twice in one mapping (first on line 3): keep one"
+        ),
+        (
+            "roles: {web: {min: 1}}\nmembers:\n  - id: s01\n    pin: web\n    id: s02", "7:5",
+            "'id' is written twice in one mapping (first on line 5): keep one"
+        ),
         ("roles: {web: {min:1}}", "3:15", "unknown key 'min:1' in role 'web'; write a blank after"),
         ("roles: {web: {capacity: 1e3/s}}", "3:25", "'1e3/s' is no rate"),
         ("roles: {web: {warm: 0x10s}}", "3:21", "'0x10s' is no duration"),
@@ -308,6 +338,38 @@ import Testing
         #expect(
             warnings.contains { $0.contains("farm.yml:\(place): warning: ") && $0.contains(part) },
             "\(warnings)")
+    }
+
+    @Test(arguments: [
+        (
+            "roles: {web: {min: 1, needs: [a=b, c=d]}}\n"
+                + "members: [{id: s01, address: 192.0.2.1, agent: false, labels: [a=b]}]",
+            "role 'web' needs a=b, c=d: 0 of 1 members have it, its floor is 1"
+        ),
+        (
+            "roles: {web: {share: 60%}, mx: {share: 0.5}}",
+            "the shares of the roles add up to 110 % of the farm; priority decides"
+        ),
+    ])
+    func warnsOfWhatCannotBe(_ body: String, _ part: String) throws {
+        let text = PolicyLoaderTests.head + body
+        let warnings = try parsePolicy(text, file: "farm.yml").warnings.map(\.description)
+        #expect(warnings.contains { $0.contains(part) }, "\(warnings)")
+    }
+
+    @Test func needsSharesAndCapacitiesAreRead() throws {
+        let text =
+            PolicyLoaderTests.head + """
+                roles: {web: {share: 25%, needs: [b=2, a=1, b=2]}}
+                members: [{id: s01, capacity: 250%, labels: [b=2]}, {id: s02, capacity: 0.5}]
+                phases: [{name: a, daily: {from: "22:00", to: "06:00"}, roles: {web: {share: 50%}}}]
+                """
+        let policy = try parsePolicy(text, file: "farm.yml").policy
+        let rule = try #require(policy.roles.first)
+        #expect(rule.share == 0.25 && rule.needs.map(\.text) == ["a=1", "b=2"])
+        #expect(policy.members.map(\.capacity) == [2.5, 0.5])
+        #expect(policy.members.map { $0.labels.map(\.text) } == [["b=2"], []])
+        #expect(policy.during(policy.phases.first).roles.first?.share == 0.5)
     }
 
     @Test func phasesAreRead() throws {

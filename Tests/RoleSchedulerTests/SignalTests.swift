@@ -174,8 +174,11 @@ import Testing
         #expect(await service.board().notes.isEmpty)
         await server.stop()
         try await serving(4)
-        let board = await service.board()
-        #expect(board.notes.contains { $0.hasPrefix("signal load cannot be read: ") })
-        #expect(board.roles.first?.because.contains("signal missing: fallback") ?? false)
+        // A reading that was begun before the server's end is waited for before its failure is known.
+        try await eventually("the failure on the board", within: .seconds(50)) {
+            await service.board().notes.contains { $0.hasPrefix("signal load cannot be read: ") }
+        }
+        let because = await service.board().roles.first?.because
+        #expect(because?.contains("signal missing: fallback") ?? false, "\(because ?? "")")
     }
 }

@@ -2,23 +2,27 @@ import Farm
 
 /// Shares a number of machines out over the roles: floors in order of priority, then demand tier by
 /// tier and by Webster's method inside a tier (one machine more never takes one away from a role), then
-/// what is left to roles that soak, and the rest to the role that takes idle machines. It deals in counts, not in machines.
+/// what is left to roles that soak, and the rest to the role that takes idle machines. It deals in counts, not in machines;
+/// of these it knows which roles they may hold, so that every target can be reached.
 struct Apportionment {
     private(set) var targets: [Role: Int] = [:]
+    private var seats: Eligibility
+
     /// Machines that no role wants.
-    private(set) var idle: Int
+    var idle: Int { seats.free }
 
     /// - Parameters:
-    ///   - usable: machines there are to share.
+    ///   - machines: those there are to share; nobody holds any yet.
     ///   - wanted: setpoint per role.
     ///   - soaking: roles with backlog.
-    init(policy: Policy, usable: Int, wanted: [Role: Int], soaking: Set<Role>) {
-        idle = usable
+    init(policy: Policy, machines: Eligibility, wanted: [Role: Int], soaking: Set<Role>) {
+        seats = machines
         let roles = policy.rolesByPriority
         for rule in roles {
-            let floor = Swift.min(rule.min, idle, rule.max ?? Int.max)
-            targets[rule.role] = floor
-            idle -= floor
+            let floor = Swift.min(rule.min, rule.max ?? Int.max)
+            var held = 0
+            while held < floor, seats.take(rule.role) { held += 1 }
+            targets[rule.role] = held
         }
         for priority in Set(roles.map(\.priority)).sorted() {
             let tier = roles.filter { $0.priority == priority }
@@ -45,23 +49,27 @@ struct Apportionment {
     }
 
     /// Gives one machine after the other to the role with the least (2·machines + 1) / weight, and among equals to the
-    /// first.
+    /// first. A role that none of the machines left may hold, whoever changed places for it, gets no more.
     private mutating func share(_ claims: [Claim]) {
+        var claims = claims
         var held = claims.map { targets[$0.role] ?? 0 }
-        while idle > 0 {
+        while seats.free > 0 {
             var best: Int?
             for index in claims.indices where held[index] < claims[index].limit {
-                let seats = 2 * held[index] + 1
+                let count = 2 * held[index] + 1
                 if let best,
-                    !(seats * claims[best].weight < (2 * held[best] + 1) * claims[index].weight)
+                    !(count * claims[best].weight < (2 * held[best] + 1) * claims[index].weight)
                 {
                     continue
                 }
                 best = index
             }
             guard let best else { break }
-            held[best] += 1
-            idle -= 1
+            if seats.take(claims[best].role) {
+                held[best] += 1
+            } else {
+                claims[best].limit = held[best]
+            }
         }
         for (claim, count) in zip(claims, held) { targets[claim.role] = count }
     }

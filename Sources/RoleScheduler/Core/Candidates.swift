@@ -27,6 +27,7 @@ extension Planner {
         case nil: break
         }
         if machine.rule.allows(role) { return nil }
+        if let label = machine.rule.lacking[role] { return .lacks(label) }
         return machine.rule.pin.map { .pinned($0) } ?? .forbidden
     }
 

@@ -24,11 +24,13 @@ public enum Cause: Hashable, Sendable {
     case takenForFloor(Role, from: Role)
     case takenForDemand(Role, from: Role)
     case surplus(Role)
+    /// Sent so that another, who may hold what this one may not, can be taken from the role.
+    case replacement(in: Role, for: Role, isFloor: Bool)
 
     /// Whether the scheduler chose it for the sake of demand or floors.
     public var isChosen: Bool {
         switch self {
-        case .floor, .demand, .takenForFloor, .takenForDemand, .surplus: true
+        case .floor, .demand, .takenForFloor, .takenForDemand, .surplus, .replacement: true
         default: false
         }
     }
@@ -58,6 +60,8 @@ extension Cause: CustomStringConvertible {
         case .takenForDemand(let role, let from):
             "demand of \(role), \(from) has more than its share"
         case .surplus(let role): "\(role) has more than it needs"
+        case .replacement(let role, let needy, let isFloor):
+            "\(isFloor ? "floor" : "demand") of \(needy), whose next machine leaves \(role) for it"
         }
     }
 }

@@ -70,7 +70,9 @@ public enum Bound: Hashable, Sendable {
     case upWindow(share: Double)
     /// Demand is down, and must stay so for this long.
     case downWindow(left: Duration)
-    /// Roles that come first leave no more machines.
+    /// The policy wants this share of the farm in the role, whatever its signals say.
+    case shareOfFarm(Double)
+    /// Roles that come first leave no more machines, or none that may hold the role.
     case share
     /// The floor, the ceiling or the idle role of this phase.
     case phase(String)
@@ -119,6 +121,8 @@ public enum WhyNot: Hashable, Sendable {
     /// The policy's.
     case pinned(Role)
     case forbidden
+    /// The role needs a label that it does not have.
+    case lacks(Label)
     /// On its way into or out of another role.
     case warming(Role)
     case draining(Role)

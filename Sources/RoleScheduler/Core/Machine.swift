@@ -45,6 +45,12 @@ struct Machine: Sendable {
     /// Whether there can be records for it.
     var isResolvable: Bool { !record.addresses.isEmpty }
 
+    /// Whether neither the policy nor an operator says anything of the roles that it may hold.
+    var isUnbound: Bool {
+        record.override == nil && record.cordon == nil && rule.pin == nil && rule.not.isEmpty
+            && rule.lacking.isEmpty
+    }
+
     /// Whether the policy bars it from `role` and no operator put it there.
     func isForbidden(_ role: Role) -> Bool { record.override == nil && !rule.allows(role) }
 

@@ -4,9 +4,8 @@ import Farm
 /// role first, idle machines before donors, and never a role below its floor for another's sake.
 extension Planner {
     mutating func move(_ outcomes: [Role: RoleDemand.Outcome]) {
-        let usable = machines.indices.count(where: isUsable)
         let shares = Apportionment(
-            policy: policy, usable: usable, wanted: outcomes.mapValues(\.setpoint),
+            policy: policy, machines: eligible(), wanted: outcomes.mapValues(\.setpoint),
             soaking: Set(outcomes.filter(\.value.isSoaking).keys))
         targets = shares.targets
         let isFrozen = freeze() || isSettling()
@@ -16,6 +15,21 @@ extension Planner {
         obeyPolicy(&budget)
         fill(&budget, isFrozen)
         if !isFrozen { shrink(&budget) }
+    }
+
+    /// The machines that the scheduler may count on, by the roles that they may hold.
+    private func eligible() -> Eligibility {
+        var eligible = Eligibility(policy.roles.map(\.role))
+        var unbound = 0
+        for place in machines.indices where isUsable(place) {
+            if machines[place].isUnbound {
+                unbound += 1
+            } else {
+                eligible.add { role in mayHold(place, role) }
+            }
+        }
+        eligible.add(unbound) { _ in true }
+        return eligible
     }
 
     /// Too many machines lost at once look like a fault of the observer: nothing moves of its own will.
@@ -203,34 +217,82 @@ extension Planner {
         }
         // Those on their way out of another role will be idle soon, and who became idle in this plan is taken in the
         // next: do not empty a second one, which would use up the movement for the length of a drain.
-        let coming = machines.indices.contains { place in
-            switch machines[place].record.state {
-            case .draining: isUsable(place) && mayHold(place, needy)
-            case .idle: machines[place].hasMoved && isUsable(place) && mayHold(place, needy)
-            default: false
-            }
-        }
-        guard !coming else {
+        guard !isComing(needy) else {
             blocked[needy] = .drain
             return false
         }
-        guard !isEmergency || tally(needy).healthy == 0, let place = donor(for: rule) else {
-            blocked[needy] = blocked[needy] ?? .noMachine
+        let mayTake = !isEmergency || tally(needy).healthy == 0
+        var asked: Set<Role> = []
+        if mayTake, take(from: donor(for: rule), for: needy, isStarving, &budget) { return true }
+        if mayTake, replace(for: rule, &asked, isStarving, &budget) { return true }
+        blocked[needy] = blocked[needy] ?? .noMachine
+        return false
+    }
+
+    /// Whether somebody who may hold `role` will be idle soon, or became it in this plan.
+    private func isComing(_ role: Role) -> Bool {
+        machines.indices.contains { place in
+            switch machines[place].record.state {
+            case .draining: isUsable(place) && mayHold(place, role)
+            case .idle: machines[place].hasMoved && isUsable(place) && mayHold(place, role)
+            default: false
+            }
+        }
+    }
+
+    private mutating func take(
+        from donor: Int?, for needy: Role, _ isStarving: Bool, _ budget: inout Int
+    ) -> Bool {
+        guard let donor, case .serving(let giver) = machines[donor].record.state else {
             return false
         }
-        if case .serving(let giver) = machines[place].record.state {
-            let cause: Cause =
-                isStarving
-                ? .takenForFloor(needy, from: giver) : .takenForDemand(needy, from: giver)
-            begin(place, .draining(giver), cause, &budget)
-        }
+        begin(
+            donor, .draining(giver),
+            isStarving ? .takenForFloor(needy, from: giver) : .takenForDemand(needy, from: giver),
+            &budget)
         return true
+    }
+
+    /// Nobody who may hold the role is free, but a role that has such machines can have others: it is given one of
+    /// those first, and has one too many then.
+    /// - Parameter asked: roles that are not to be asked again.
+    private mutating func replace(
+        for rule: RolePolicy, _ asked: inout Set<Role>, _ isStarving: Bool, _ budget: inout Int
+    ) -> Bool {
+        asked.insert(rule.role)
+        let givers = rules.filter { giver in
+            !asked.contains(giver.role)
+                && machines.indices.contains {
+                    isAssigned($0, giver.role) && mayHold($0, rule.role)
+                }
+        }
+        // One of them has its replacement, and cannot let the other go yet.
+        if givers.contains(where: { tally($0.role).assigned > targets[$0.role] ?? 0 }) {
+            blocked[rule.role] = .drain
+            return false
+        }
+        for giver in givers {
+            if let place = idle(for: giver.role) {
+                begin(
+                    place, .warming(giver.role),
+                    .replacement(in: giver.role, for: rule.role, isFloor: isStarving), &budget)
+                return true
+            }
+            guard !isComing(giver.role) else { continue }
+            if take(from: donor(for: giver), for: giver.role, isStarving, &budget) { return true }
+            if replace(for: giver, &asked, isStarving, &budget) { return true }
+        }
+        return false
     }
 
     /// The idle machine that is best taken for `role`; of equals the first.
     private func idle(for role: Role) -> Int? {
-        func rank(_ place: Int) -> (Int, Int, Int) {
-            (machines[place].rule.pin == role ? 0 : 1, machines[place].record.falls, place)
+        func rank(_ place: Int) -> (Int, Double, Int, Int) {
+            let machine = machines[place]
+            return (
+                machine.rule.pin == role ? 0 : 1, -machine.rule.capacity, machine.record.falls,
+                place
+            )
         }
         return machines.indices.lazy
             .filter { machines[$0].record.state == .idle && whyNot($0, role) == nil }
@@ -239,11 +301,14 @@ extension Planner {
 
     /// The member of another role that is best taken from it for `rule`; of equals the first.
     private func donor(for rule: RolePolicy) -> Int? {
-        func rank(_ place: Int) -> (Int, Int, Int) {
+        func rank(_ place: Int) -> (Int, Int, Double, Int) {
             let surplus = machines[place].record.role.map {
                 tally($0).assigned - (targets[$0] ?? 0)
             }
-            return (-(surplus ?? 0), machines[place].report?.connections ?? 0, place)
+            return (
+                -(surplus ?? 0), machines[place].report?.connections ?? 0,
+                machines[place].rule.capacity, place
+            )
         }
         return machines.indices.lazy
             .filter { place in
@@ -266,8 +331,8 @@ extension Planner {
 
     /// The member that a role with too many best goes without; of equals the first.
     private func spare(of role: Role) -> Int? {
-        func rank(_ place: Int) -> (Int, Int) {
-            (machines[place].report?.connections ?? 0, place)
+        func rank(_ place: Int) -> (Double, Int, Int) {
+            (machines[place].rule.capacity, machines[place].report?.connections ?? 0, place)
         }
         return machines.indices.lazy
             .filter { place in

@@ -115,16 +115,18 @@ public struct RoleChanges: Hashable, Sendable {
     public var priority: Int?
     public var soak: Int?
     public var utilisation: Double?
+    public var share: Double?
 
     public init(
         min: Int? = nil, max: Int? = nil, priority: Int? = nil, soak: Int? = nil,
-        utilisation: Double? = nil
+        utilisation: Double? = nil, share: Double? = nil
     ) {
         self.min = min
         self.max = max
         self.priority = priority
         self.soak = soak
         self.utilisation = utilisation
+        self.share = share
     }
 }
 
@@ -152,6 +154,7 @@ extension RoleChanges {
         rule.priority = priority ?? rule.priority
         rule.soak = soak ?? rule.soak
         rule.utilisation = utilisation ?? rule.utilisation
+        rule.share = share ?? rule.share
     }
 }
 

@@ -24,8 +24,10 @@ public func plan(
     planner.cores = cores
     planner.live()
     planner.settle()
-    let outcomes = RoleDemand(policy: policy, demand: demand, now: now, known: planner.known)
-        .stabilise(&planner.state)
+    let outcomes = RoleDemand(
+        policy: policy, demand: demand, now: now, known: planner.known, usable: planner.usable,
+        strength: planner.strength
+    ).stabilise(&planner.state)
     planner.move(outcomes)
     return planner.finish(outcomes)
 }
@@ -90,15 +92,14 @@ struct Planner: Sendable {
             policy.roles.map { ($0.role, $0.min) }, uniquingKeysWith: { first, _ in first })
         checked = Set(policy.roles.filter { $0.check != nil }.map(\.role))
         watch = Machine.Watch(policy.guards, resumed: state.resumed, now: now)
-        let members = Dictionary(
-            policy.members.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+        let members = MemberRules(policy)
         machines.reserveCapacity(state.smurfs.count)
         for (id, index) in zip(state.smurfs.keys, state.smurfs.indices).sorted(by: { $0.0 < $1.0 })
         {
             machines.append(
                 Machine(
                     id: id, record: state.smurfs[index].value, report: health[id],
-                    rule: members[id] ?? policy.matched(id, state.smurfs[index].value.labels),
+                    rule: members.rule(of: id, state.smurfs[index].value.labels),
                     watch))
             count(machines.count - 1, 1)
         }
@@ -146,6 +147,25 @@ struct Planner: Sendable {
             }
         }
         return known
+    }
+
+    /// Machines that the scheduler may count on.
+    var usable: Int { machines.indices.count(where: isUsable) }
+
+    /// What the average member of a role does of the role's capacity; of a role without members, what those do that could
+    /// hold it. Roles that are not in it: 1.
+    var strength: [Role: Double] {
+        guard machines.contains(where: { $0.rule.capacity != 1 }) else { return [:] }
+        var strength: [Role: Double] = [:]
+        for rule in policy.roles {
+            let able = machines.indices.filter { isUsable($0) && mayHold($0, rule.role) }
+            let members = able.filter { isAssigned($0, rule.role) }
+            let counted = members.isEmpty ? able : members
+            guard !counted.isEmpty else { continue }
+            strength[rule.role] =
+                counted.reduce(0) { $0 + machines[$1].rule.capacity } / Double(counted.count)
+        }
+        return strength
     }
 
     /// Changes a machine's record, and what is concluded and counted from it.

@@ -56,11 +56,6 @@ public struct Policy: Hashable, Sendable {
         members.first { $0.id == id } ?? MemberPolicy(id: id)
     }
 
-    /// Whether `id` may hold `role` as far as the policy is concerned.
-    public func allows(_ id: SmurfID, _ role: Role) -> Bool {
-        member(id).allows(role)
-    }
-
     /// What else goes by the name that a machine called `id` would get; nil when it is free.
     public func holder(of id: SmurfID) -> String? {
         if let rule = roles.first(where: { $0.role.name == id.name }) {

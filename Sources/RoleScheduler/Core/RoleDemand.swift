@@ -9,6 +9,10 @@ struct RoleDemand {
     let now: Moment
     /// Members of roles with a latency that are fit, and have been answered for so long that all who ask may know them.
     let known: [Role: Int]
+    /// Machines that can be counted on.
+    let usable: Int
+    /// What the average member does of its role's capacity; 1 where nothing is said.
+    let strength: [Role: Double]
 
     /// What one role shall have, with the way there.
     struct Outcome {
@@ -32,7 +36,9 @@ struct RoleDemand {
 
     private func stabilise(_ rule: RolePolicy, _ state: inout FarmState) -> Outcome {
         let role = rule.role
-        let rule = measured(rule, &state)
+        var rule = rule
+        rule.capacity = rule.capacity.map { $0 * (strength[role] ?? 1) }
+        rule = measured(rule, &state)
         let setpoint = state.setpoints[role] ?? rule.min
         let raw = rawDemand(
             rule, predicted: predicted(rule, &state), measured: state.measured[role]?.rate)
@@ -42,6 +48,7 @@ struct RoleDemand {
             (wanted, bound) = (rule.clamp(count), why)
         }
         raise(unsaturated(rule), .saturation)
+        raise(Int((rule.share * Double(usable)).rounded()), .shareOfFarm(rule.share))
         if let latency = rule.demand.latency, let seen = fresh(latency.signal),
             seen > latency.limit.inSeconds
         {

@@ -41,6 +41,10 @@ public struct RolePolicy: Hashable, Sendable {
     public var slowStart = Duration.zero
     /// The first machine of a series that comes into the role must serve for so long before the next may.
     public var canary = Duration.zero
+    /// Of the machines that can be counted on, the role wants this share at least, 0…1, whatever its signals say.
+    public var share = 0.0
+    /// Labels that a machine must have, all of them, to hold the role; sorted.
+    public var needs: [Label] = []
 
     public init(
         role: Role, service: Service? = nil, names: [RoleName] = [], priority: Int = 1,
@@ -216,6 +220,13 @@ public struct MemberPolicy: Hashable, Sendable {
     public var agent: Bool
     /// How much of the work it should get beside others (SRV, `answer`), 1…100.
     public var weight = 1
+    /// How much it does of what its role's `capacity` says, 0.1…100.
+    public var capacity = 1.0
+    /// Beside those that its agent tells; sorted.
+    public var labels: [Label] = []
+    /// Roles that it may not hold because it lacks a label, and the first that it lacks. Not of the file: see
+    /// `MemberRules`.
+    var lacking: [Role: Label] = [:]
 
     public init(
         id: SmurfID, addresses: [IPAddress] = [], not: Set<Role> = [], pin: Role? = nil,
@@ -230,6 +241,7 @@ public struct MemberPolicy: Hashable, Sendable {
 
     /// Whether it may hold `role`.
     public func allows(_ role: Role) -> Bool {
+        guard lacking.isEmpty || lacking[role] == nil else { return false }
         if let pin { return pin == role }
         return !not.contains(role)
     }

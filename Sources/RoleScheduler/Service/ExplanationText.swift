@@ -41,7 +41,11 @@ extension Bound {
             Reason(
                 "down-window", "demand is down; it must stay so \(whole(left)) s more",
                 value: left.inSeconds)
-        case .share: Reason("share", "too few machines")
+        case .shareOfFarm(let share):
+            Reason(
+                "share-of-farm",
+                "its share of the farm, \(Int((share * 100).rounded())) %", value: share)
+        case .share: Reason("share", "too few machines that may hold it")
         case .phase(let name): Reason("phase", "the limit of phase '\(name)'")
         case .soak: Reason("soak", "soaks spare machines")
         }
@@ -89,6 +93,7 @@ extension WhyNot {
             Reason("moved", "an operator wants it in \(role)", role: role)
         case .pinned(let role): Reason("pinned", "the policy pins it to \(role)", role: role)
         case .forbidden: Reason("forbidden", "the policy bars it from the role")
+        case .lacks(let label): Reason("lacks", "has no label \(label), which the role needs")
         case .warming(let role): Reason("warming", "warming up for \(role)", role: role)
         case .draining(let role):
             Reason("draining", "on its way out of \(role): free soon", role: role)

@@ -95,9 +95,11 @@ extension RolePolicy {
             "\(key).drain.wait": drain.waitsForCores ? "cores-acked" : "ttl",
             "\(key).warm": seconds(warm),
             "\(key).answer": "\(answer)", "\(key).slow_start": seconds(slowStart),
-            "\(key).canary": seconds(canary), "\(key).demand.eta": seconds(demand.eta),
+            "\(key).canary": seconds(canary), "\(key).share": percent(share),
+            "\(key).demand.eta": seconds(demand.eta),
         ]
         for name in names { facts["\(key).names.\(name)"] = "" }
+        for label in needs { facts["\(key).needs.\(label)"] = "" }
         facts["\(key).demand.arrival"] = demand.arrival
         facts["\(key).demand.backlog"] = demand.backlog
         facts["\(key).demand.deadline"] = demand.deadline
@@ -117,7 +119,11 @@ extension RolePolicy {
 
 extension MemberPolicy {
     fileprivate func facts(under key: String) -> [String: String] {
-        var facts = [key: "", "\(key).agent": "\(agent)", "\(key).weight": "\(weight)"]
+        var facts = [
+            key: "", "\(key).agent": "\(agent)", "\(key).weight": "\(weight)",
+            "\(key).capacity": percent(capacity),
+        ]
+        for label in labels { facts["\(key).labels.\(label)"] = "" }
         facts["\(key).pin"] = pin?.name
         for role in not { facts["\(key).not.\(role)"] = "" }
         for address in addresses { facts["\(key).address.\(address)"] = "" }
@@ -148,6 +154,7 @@ extension Phase {
             facts["\(under).priority"] = change.priority.map { "\($0)" }
             facts["\(under).soak"] = change.soak.map { "\($0)" }
             facts["\(under).utilisation"] = change.utilisation.map(percent)
+            facts["\(under).share"] = change.share.map(percent)
         }
         return facts
     }

@@ -36,14 +36,44 @@ struct LabelReader {
         }
         if not.isEmpty, pin == nil {
             map.problems.error(
-                map.mark, "members by label need 'not' or 'pin': nothing else goes by labels")
+                map.mark, "members by label need 'not' or 'pin': nothing else is said by label")
         }
         guard let label else { return nil }
         return LabelPolicy(label: label, not: not, pin: pin)
     }
 }
 
+extension PolicyMapping {
+    /// `[rack=b, egress=25]`, sorted.
+    func labels(_ key: String) -> [Label] {
+        let labels = sequence(key).compactMap { node -> Label? in
+            if let text = node.scalar?.string, let label = Label(text) { return label }
+            problems.error(
+                node.mark,
+                "'\(PolicyProblems.printable(node.scalar?.string ?? ""))' is no label; write KEY=VALUE, as "
+                    + "in rack=b")
+            return nil
+        }
+        return Set(labels).sorted()
+    }
+}
+
 extension PolicyLint {
+    /// Labels that nobody can have: no agent tells them, and no entry has them.
+    func checkNeeds(_ policy: Policy) {
+        guard !policy.members.isEmpty, !policy.members.contains(where: \.agent),
+            policy.labelled.isEmpty
+        else { return }
+        for rule in policy.roles where !rule.needs.isEmpty {
+            let able = policy.members.filter { Set($0.labels).isSuperset(of: rule.needs) }
+            guard able.count < max(rule.min, 1) else { continue }
+            problems.warning(
+                root.mark(of: "roles"),
+                "role '\(rule.role)' needs \(rule.needs.map(\.text).joined(separator: ", ")): \(able.count) of "
+                    + "\(policy.members.count) members have it, its floor is \(rule.min)")
+        }
+    }
+
     /// A machine may have several labels.
     func checkLabels(_ policy: Policy) {
         let pinned = policy.labelled.filter { $0.pin != nil }

@@ -62,8 +62,7 @@ private func compose(_ text: String, _ problems: PolicyProblems) -> Node? {
         }
         return node
     } catch YamlError.duplicatedKeysInMapping(let duplicates, let context) {
-        let keys = duplicates.map { "'\($0)'" }.joined(separator: ", ")
-        problems.error(context.mark, "\(keys) is written twice in one mapping: keep one")
+        for key in duplicates { problems.repeated(key, first: context.mark) }
     } catch YamlError.scanner(_, let problem, let mark, _),
         YamlError.parser(_, let problem, let mark, _), YamlError.composer(
             _, let problem, let mark, _)

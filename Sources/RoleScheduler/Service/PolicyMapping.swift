@@ -121,7 +121,7 @@ final class PolicyMapping {
         }
     }
 
-    private static func share(_ text: String, within range: ClosedRange<Double>) -> Double? {
+    static func share(_ text: String, within range: ClosedRange<Double>) -> Double? {
         let number = text.hasSuffix("%") ? number(text.dropLast()).map { $0 / 100 } : number(text)
         return number.flatMap { range.contains($0) ? $0 : nil }
     }

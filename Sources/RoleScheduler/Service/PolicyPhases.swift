@@ -191,7 +191,8 @@ struct PhaseReader {
             let change = RoleChanges(
                 min: optional(own, "min", 0...100_000), max: optional(own, "max", 0...100_000),
                 priority: optional(own, "priority", 1...1000),
-                soak: optional(own, "soak", 0...1000), utilisation: own.utilisation(default: nil))
+                soak: optional(own, "soak", 0...1000), utilisation: own.utilisation(default: nil),
+                share: own.node("share") == nil ? nil : own.share("share", default: 0))
             own.finish()
             var changed = rule
             change.apply(to: &changed)

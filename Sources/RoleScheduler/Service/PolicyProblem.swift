@@ -117,5 +117,45 @@ final class PolicyProblems {
         return nil
     }
 
+    /// A key that one mapping has twice: the error is where the second stands, since that is what was added last.
+    func repeated(_ key: String, first: Mark) {
+        let place = second(key, first)
+        let said = place == nil ? "" : " (first on line \(first.line))"
+        add(
+            place?.line ?? first.line, place?.column ?? first.column,
+            "'\(PolicyProblems.printable(key))' is written twice in one mapping\(said): keep one",
+            isError: true)
+    }
+
+    /// The next place where a key of this name begins on the same line or in the same column.
+    private func second(_ key: String, _ first: Mark) -> (line: Int, column: Int)? {
+        func begins(_ text: Substring) -> Bool {
+            ["", "\"", "'"].contains { quote in
+                let word = quote + key + quote
+                return text.hasPrefix(word)
+                    && text.dropFirst(word.count).drop { $0 == " " }.first == ":"
+            }
+        }
+        guard lines.indices.contains(first.line - 1), first.column >= 1 else { return nil }
+        let line = lines[first.line - 1]
+        var column = first.column + key.count
+        var rest = line.dropFirst(column)
+        while !rest.isEmpty {
+            if begins(rest), [" ", ",", "{"].contains(line[line.index(before: rest.startIndex)]) {
+                return (first.line, column + 1)
+            }
+            rest = rest.dropFirst()
+            column += 1
+        }
+        for number in lines.indices.dropFirst(first.line) {
+            let before = lines[number].prefix(first.column - 1)
+            guard before.count == first.column - 1, before.allSatisfy({ $0 == " " || $0 == "-" }),
+                begins(lines[number].dropFirst(first.column - 1))
+            else { continue }
+            return (number + 1, first.column)
+        }
+        return nil
+    }
+
     var sorted: [PolicyProblem] { all.sorted { ($0.line, $0.column) < ($1.line, $1.column) } }
 }

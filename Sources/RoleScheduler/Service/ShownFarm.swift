@@ -25,9 +25,12 @@ extension RoleSchedulerService {
                 rule: rule, target: line?.target ?? rule.min, serving: planner.serving(rule.role),
                 because: line?.text ?? "")
         }
+        let rules = MemberRules(ruling)
         let smurfs = state.ids.compactMap { id in
             state.smurfs[id].map { record in
-                Board.SmurfLine(
+                var record = record
+                record.labels = Set(record.labels + rules.rule(of: id, []).labels).sorted()
+                return Board.SmurfLine(
                     id: id, record: record, isHeld: record.override?.kind == .hold,
                     isUp: planner.isFit(id), secondsInState: now.since(record.since).inSeconds,
                     connections: health[id]?.connections ?? 0, rate: meters[id]?.rate(at: now) ?? 0,
