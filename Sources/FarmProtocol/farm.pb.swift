@@ -1070,6 +1070,9 @@ public nonisolated struct Smurffarm_V1_PolicyRequest: Sendable {
   /// apply: digest of what must still be followed; empty = whatever is
   public var base: String = String()
 
+  /// instead of a text: let every node of the farm go by its own file again
+  public var release: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -3708,7 +3711,7 @@ nonisolated extension Smurffarm_V1_DNSCounters: SwiftProtobuf.Message, SwiftProt
 
 nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".PolicyRequest"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}text\0\u{1}apply\0\u{1}force\0\u{1}operator\0\u{1}reason\0\u{2}\u{2}base\0\u{c}\u{6}\u{1}")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}text\0\u{1}apply\0\u{1}force\0\u{1}operator\0\u{1}reason\0\u{2}\u{2}base\0\u{1}release\0\u{c}\u{6}\u{1}")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3722,6 +3725,7 @@ nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftPr
       case 4: try { try decoder.decodeSingularStringField(value: &self.`operator`) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self.reason) }()
       case 7: try { try decoder.decodeSingularStringField(value: &self.base) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.release) }()
       default: break
       }
     }
@@ -3746,6 +3750,9 @@ nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftPr
     if !self.base.isEmpty {
       try visitor.visitSingularStringField(value: self.base, fieldNumber: 7)
     }
+    if self.release != false {
+      try visitor.visitSingularBoolField(value: self.release, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -3756,6 +3763,7 @@ nonisolated extension Smurffarm_V1_PolicyRequest: SwiftProtobuf.Message, SwiftPr
     if lhs.`operator` != rhs.`operator` {return false}
     if lhs.reason != rhs.reason {return false}
     if lhs.base != rhs.base {return false}
+    if lhs.release != rhs.release {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -22,8 +22,10 @@ import ZoneFile
     /// - Parameters:
     ///   - name: of its state directory.
     ///   - passphrase: the name of the file; nil: the server does not sign.
+    ///   - propagation: seconds until a step of keys is everywhere.
     private func server(
-        _ name: String, passphrase: String? = "pass", isShared: Bool = true
+        _ name: String, passphrase: String? = "pass", isShared: Bool = true,
+        propagation: UInt64 = 0
     ) throws -> NameServer {
         let zone = try readZone(
             at: directory.write(
@@ -41,7 +43,8 @@ import ZoneFile
         if let passphrase {
             configuration.signing = .init(
                 directory: directory.file(name + "/keys"),
-                keys: KeyPolicy(algorithm: .ed25519, propagation: 0, keyTTL: 1, delegationTTL: 0),
+                keys: KeyPolicy(
+                    algorithm: .ed25519, propagation: propagation, keyTTL: 1, delegationTTL: 0),
                 passphrase: try KeyPassphrase(file: directory.file(passphrase)), isShared: isShared)
         }
         try FileManager.default.createDirectory(
@@ -110,6 +113,43 @@ import ZoneFile
         #expect(tags(first) == tags(second))
     }
 
+    /// What is due is known beforehand, so that a plan need not try it.
+    @Test func nothingIsDueForAWhile() throws {
+        let (first, second) = try (server("a", propagation: 3600), server("b", propagation: 3600))
+        let old = try moved(first, nil)
+        #expect(try areSettled(first, old))
+        #expect(try !areSettled(second, old), "it has not looked yet")
+        for server in [first, second] { try server.publish(membership(1), serial: 7, keys: old) }
+        #expect(try areSettled(first, old), "it was published, and is what was known")
+        let keys = try moved(first, old, .replace(isEntryPoint: true))
+        #expect(try areSettled(first, keys) && !areSettled(first, old), "an order changed them")
+        // Another moves them on: this one has to look whether what comes again then is a backup.
+        for server in [first, second] { try server.publish(membership(1), serial: 8, keys: keys) }
+        let next = try moved(second, keys, .withdraw)
+        try first.publish(membership(1), serial: 9, keys: next)
+        #expect(try !areSettled(first, keys) && !areSettled(first, next))
+    }
+
+    @Test func whatIsDueIsSeen() throws {
+        let server = try server("a")
+        let keys = try moved(server, nil)
+        let replaced = try moved(server, keys, .replace(isEntryPoint: true))
+        // The new key is due to be announced as soon as caches know it.
+        let end = ContinuousClock.now + .seconds(60)
+        var next = replaced
+        while next == replaced {
+            while try areSettled(server, replaced) {
+                try #require(ContinuousClock.now < end)
+                Thread.sleep(forTimeInterval: 0.05)
+            }
+            next = try moved(server, replaced)
+        }
+    }
+
+    private func areSettled(_ server: NameServer, _ keys: SealedKeys) throws -> Bool {
+        server.zone.areSettled(try #require(keys.zones["f.test"]))
+    }
+
     @Test func keysOfOneThatWasAloneBecomeTheFarms() throws {
         let alone = try server("a", isShared: false)
         try alone.publish(membership(1))
@@ -146,6 +186,107 @@ import ZoneFile
             #expect(server.serial == 5)
         }
         #expect(throws: NameServerError.self) { _ = try moved(wrong, keys) }
+    }
+
+    /// Whoever can write to the farm's record can write anything there: nobody signs with it, nobody keeps it, and all go on
+    /// with what they have.
+    @Test func tamperedKeysAreRefusedAndTheOldOnesStay() throws {
+        let server = try server("a")
+        let good = try moved(server, nil)
+        try server.publish(membership(1), serial: 5, keys: good)
+        let (before, files) = (server.zone.keys, try contents(of: "a/keys"))
+        let seed = SeededGenerator.announcedSeed("tamperedKeysAreRefused")
+        for (what, keys) in try tampered(good, seed) {
+            let zone = SealedKeys.Zone(version: 2, keys: keys, isUnsigned: false)
+            let shared = SealedKeys(zones: ["f.test": zone])
+            for _ in 1...2 {
+                #expect(throws: NameServerError.self, "\(what)") {
+                    try server.publish(membership(2), serial: 6, keys: shared)
+                }
+                #expect(throws: NameServerError.self, "\(what)") { _ = try moved(server, shared) }
+            }
+            #expect(server.zone.keys == before && server.serial == 5, "\(what)")
+            #expect(try contents(of: "a/keys") == files, "\(what)")
+        }
+        // Nothing of it is remembered either.
+        try server.publish(membership(2), serial: 6, keys: good)
+        #expect(server.serial == 6 && server.zone.keys == before)
+        #expect(try self.server("a").zone.keys == before, "after a restart")
+    }
+
+    /// Ways in which the one key of a farm may be another than was written.
+    private func tampered(
+        _ good: SealedKeys, _ seed: UInt64
+    ) throws -> [(String, [SealedKeys.Key])] {
+        let key = try #require(good.zones["f.test"]?.keys.first)
+        // A key that somebody drew for himself, in the clear.
+        let own = try self.server("own", passphrase: "other", isShared: false)
+        try own.publish(membership(1))
+        let drawn = try #require(own.zone.keys.first).key
+        let clear = """
+            Private-key-format: v1.3
+            Algorithm: 15 (ED25519)
+            PrivateKey: \(Data(drawn.secret).base64EncodedString())
+            Created: 20260101000000
+            Publish: 20260101000000
+            Activate: 20260101000000
+
+            """
+        let public64 = Data(drawn.publicData.dropFirst(4)).base64EncodedString()
+        let ours = "f.test. IN DNSKEY 257 3 15 \(public64)\n"
+        let sealed = try String(
+            contentsOfFile: try #require(
+                contents(of: "own/keys").keys.first { $0.hasSuffix(".private") }
+                    .map { directory.file("own/keys/") + $0 }), encoding: .utf8)
+        func changed(_ open: String? = nil, closed: String? = nil) -> [SealedKeys.Key] {
+            [.init(open: open ?? key.open, closed: closed ?? key.closed)]
+        }
+        var all: [(String, [SealedKeys.Key])] = [
+            ("a secret in the clear", changed(ours, closed: clear)),
+            ("a secret in the clear beside ours", [key] + changed(ours, closed: clear)),
+            ("a secret under another passphrase", changed(ours, closed: sealed)),
+            ("another zone's", changed(key.open.replacing("f.test.", with: "g.test."))),
+            ("other flags", changed(key.open.replacing(" 257 ", with: " 256 "))),
+            ("another public half", changed(ours)),
+            ("no public half", changed("")),
+            ("nothing", [.init(open: "", closed: "")]),
+            ("twice", [key, key]),
+            ("a thousand", Array(repeating: key, count: 1000)),
+            ("a thousand others", (0..<1000).map { .init(open: "\($0)", closed: "\($0)") }),
+            ("another algorithm", changed(closed: key.closed.replacing(": 15 ", with: ": 13 "))),
+            (
+                "a moment of no calendar",
+                changed(
+                    closed: key.closed.replacing("Created: 20", with: "Created: x0"))
+            ),
+        ]
+        // The secret itself is damaged: an octet of it is another, is missing, or the end is.
+        var random = SeededGenerator(seed: seed)
+        let text = Array(key.closed)
+        let begin = try #require(key.closed.range(of: "-----BEGIN "))
+        let start = key.closed.distance(from: key.closed.startIndex, to: begin.lowerBound)
+        for round in 0..<12 {
+            var other = text
+            let at = Int.random(in: (start + 40)..<(text.count - 40), using: &random)
+            switch round % 3 {
+            case 0: other[at] = other[at] == "A" ? "B" : "A"
+            case 1: other.removeSubrange(at..<min(at + 5, other.count))
+            default: other.removeSubrange(at...)
+            }
+            if other != text {
+                all.append(("damaged at \(at), \(round)", changed(closed: String(other))))
+            }
+        }
+        return all
+    }
+
+    private func contents(of name: String) throws -> [String: Data] {
+        let path = directory.file(name)
+        var found: [String: Data] = [:]
+        for file in try FileManager.default.contentsOfDirectory(atPath: path) {
+            found[file] = FileManager.default.contents(atPath: path + "/" + file)
+        }
+        return found
     }
 
     @Test func aZoneThatLeftDNSSECNeedsNoKeys() throws {

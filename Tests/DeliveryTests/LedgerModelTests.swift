@@ -1,5 +1,6 @@
 import Delivery
 import DeliveryCore
+import Farm
 import TestSupport
 import Testing
 
@@ -31,6 +32,8 @@ private struct LedgerRun {
     private var now: Int64 = 1000
     private var runs: [String: UInt64] = [:]
     private var numbers: [String: UInt64] = [:]
+    private var fed = WorkCounts()
+    private var counted = WorkCounts()
 
     init(seed: UInt64) async throws {
         random = SeededGenerator(seed: seed)
@@ -70,7 +73,7 @@ private struct LedgerRun {
     }
 
     /// - Returns: nil when ledger and model agree.
-    func difference() async throws -> String? {
+    mutating func difference() async throws -> String? {
         let record = try await ledger.mailing(mailing)
         if record.state.rawValue != "\(model.brake)" {
             return "mailing is \(record.state), should be \(model.brake)"
@@ -78,6 +81,15 @@ private struct LedgerRun {
         let recounted = try await ledger.recount(mailing)
         if recounted.rows != record.counts.rows {
             return "counters \(record.counts.rows), rows \(recounted.rows)"
+        }
+        let before = counted
+        counted = try await ledger.workCounts()
+        let open = model.rows.count { [.pending, .leased].contains($0.state) }
+        if counted.rows != count || counted.settled != count - open
+            || counted.settled < before.settled || counted.bounces != fed.bounces
+            || counted.unsubscribes != fed.unsubscribes
+        {
+            return "counted \(counted) after \(before), \(open) are open, fed were \(fed)"
         }
         for row in try await ledger.recipients(of: mailing, limit: count) {
             let expected = model.rows[Int(row.recipient)]
@@ -165,6 +177,7 @@ private struct LedgerRun {
         let item = RecipientFeedback(kind: kind, mailing: mailing, recipient: UInt32(index))
         try await ledger.record([item, item], now: now)
         model.take(kind, of: index)
+        if kind == .unsubscribe { fed.unsubscribes += 2 } else { fed.bounces += 2 }
         return "\(kind) of \(index)"
     }
 

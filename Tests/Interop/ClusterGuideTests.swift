@@ -7,27 +7,16 @@ extension InteropTests {
     @Suite(.serialized) struct ClusterGuideTests {
         @Test(.timeLimit(.minutes(3)))
         func theGuidesCommandsWork() async throws {
-            let text = try String(
-                contentsOfFile: Product.root + "/docs/guides/cluster.md", encoding: .utf8)
-            let blocks = text.components(separatedBy: "```sh\n").dropFirst()
-                .compactMap { $0.components(separatedBy: "```").first }
-            #expect(blocks.count == 6)
-            let directory = try TemporaryDirectory()
-            // In a directory of its own, with what the commands name; whatever they started ends with them.
-            let script =
-                """
-                set -emo pipefail
-                cd \(directory.path)
-                for name in Examples Zones .build; do ln -s \(Product.root)/$name $name; done
-                trap 'for job in $(jobs -p); do kill -KILL -- -$job 2>/dev/null || true; done' EXIT
-
-                """ + blocks.joined()
-            let result = try await run(["timeout", "150", "bash", "-c", script])
+            let guide = try TypedGuide("cluster.md")
+            #expect(guide.blocks.count == 7)
+            let result = try await guide.type(within: 150)
             #expect(result.status == 0, "\(result.output)\n\(result.errors)")
             #expect(result.output.contains("leads, term"), "\(result.output)")
             #expect(result.output.contains("s01 is drained and held"), "\(result.output)")
             #expect(result.output.contains("movement.gap: 0s → 10s"), "\(result.output)")
             #expect(result.output.contains("all control nodes follow it"), "\(result.output)")
+            #expect(result.output.contains("movement.gap: 10s → 0s"), "\(result.output)")
+            #expect(result.output.contains("every control node follows its own file again"))
             #expect(result.output.contains("Authentication Enabled"), "\(result.output)")
             #expect(result.output.contains("s02 is drained and held"), "\(result.output)")
             let serials = Set(

@@ -27,6 +27,7 @@ extension InteropTests {
                 try await applyTwoAtOnce(farm)
                 try await applyWithoutQuorum(farm)
                 try await aBackupsOlderPolicyIsNotTaken(farm)
+                try await releaseIt(farm)
             } catch {
                 for node in farm.nodes.compactMap({ $0 }) {
                     print(node.name, node.log.suffix(3_000))
@@ -101,6 +102,7 @@ extension InteropTests {
                 let policy = try await farm.cluster(index)?["policy"] as? [String: Any]
                 #expect(policy?["fileDiffers"] as? Bool == true, "\(String(describing: policy))")
                 #expect(policy?["reason"] as? String == "more clicks")
+                #expect(try await farm.gauges(index)["policy_file_differs"] == 1)
                 #expect(farm.nodes[index]?.log.contains(note) == true)
                 let diff = try await farm.smurf(
                     index, "policy", "diff", farm.directory.file("policy.yml"))
@@ -284,6 +286,73 @@ extension InteropTests {
             for index in 0..<3 { #expect(try await shown(index, farm) == new) }
         }
 
+        /// Every node goes by its file again, also after a restart, until a policy is applied anew.
+        private func releaseIt(_ farm: ClusterFixture) async throws {
+            let leader = try await farm.leader()
+            func release(_ index: Int, _ options: String...) async throws -> Finished {
+                try await farm.smurf(
+                    index, ["policy", "release", "--reason", "files rule"] + options)
+            }
+            let last = try await shown(leader, farm)
+            let name = "'\(ClusterFixture.names[leader])'"
+            let elsewhere = try await release(farm.others(leader)[0], "--yes", "--force")
+            #expect(elsewhere.status == 2, "\(elsewhere.output)")
+            #expect(elsewhere.errors.contains("\(name) leads: say it there"), "\(elsewhere.errors)")
+            let emptying = try await release(leader, "--yes")
+            #expect(emptying.status == 2, "\(emptying.output)")
+            #expect(emptying.output.contains("  roles.web.min: 3 → 2"), "\(emptying.output)")
+            #expect(emptying.output.contains("www A: no role has this name any more"))
+            #expect(emptying.errors.contains("refused: names would be left"), "\(emptying.errors)")
+            let unasked = try await release(leader, "--force")
+            #expect(unasked.status == 2, "\(unasked.output)")
+            #expect(unasked.errors.contains("nothing was changed"), "\(unasked.errors)")
+            // What no node has read yet is not what would be followed.
+            try farm.directory.write(
+                "policy.yml", ClusterFixture.policy.replacing("gap: 0s", with: "gap: 1s"))
+            let unread = try await release(leader, "--force", "--yes")
+            #expect(unread.status == 2 && unread.errors.contains("send SIGHUP"), "\(unread.errors)")
+            try farm.directory.write("policy.yml", ClusterFixture.policy)
+            for index in 0..<3 { #expect(try await shown(index, farm) == last) }
+
+            let done = try await release(leader, "--force", "--yes")
+            #expect(done.status == 0, "\(done.errors)")
+            #expect(done.output.contains("every control node follows its own file"), "\(done)")
+            for index in 0..<3 { try await followsItsFile(index, farm) }
+            let history = try await farm.smurf(farm.others(leader)[0], "history", "--json")
+            let why = "every node's own file again, files rule: "
+            #expect(history.output.contains(why), "\(history.output)")
+            let again = try await release(leader, "--yes")
+            #expect(again.status == 0 && again.output.contains("has no policy"), "\(again)")
+            for index in 0..<3 { await farm.signal(index, SIGKILL) }
+            for index in 0..<3 { try farm.startNode(index) }
+            for index in 0..<3 {
+                try await farm.isBack(index)
+                try await followsItsFile(index, farm)
+            }
+            let applied = try await apply(ClusterPolicyTests.applied, at: farm.leader(), farm)
+            #expect(applied.status == 0, "\(applied.errors)")
+            try await isAnswered(farm)
+        }
+
+        private func followsItsFile(_ index: Int, _ farm: ClusterFixture) async throws {
+            try await eventually("node \(index) follows its file") {
+                let said = try await farm.smurf(index, "policy", "show")
+                return said.output == ClusterFixture.policy
+                    && said.errors.contains("followed is the file")
+            }
+            let zone = ClusterPolicyTests.zone
+            try await eventually("node \(index) answers by it") {
+                let (new, old) = ("www.\(zone)", "web.\(zone)")
+                let port = farm.dnsPort(index)
+                let www = try await Dig.short(new, "A", at: "127.0.0.1", port: port)
+                let web = try await Dig.short(old, "A", at: "127.0.0.1", port: port)
+                return www.isEmpty && web.count == 2
+            }
+            let board = try await farm.smurf(index, "roles")
+            #expect(!board.output.contains("says something else"), "\(board.output)")
+            #expect(try await farm.gauges(index)["policy_file_differs"] == 0)
+        }
+
         /// As a newer program may have written it: a node that cannot read the farm's policy plans by no other.
         @Test(.timeLimit(.minutes(3)))
         func whoCannotReadTheFarmsPolicyDoesNotLead() async throws {
@@ -309,6 +378,8 @@ extension InteropTests {
                             "! this node cannot follow the farm's policy and does not lead")
                     }
                     #expect(farm.nodes[index]?.log.contains("2:1: error: unknown key") == true)
+                    let gauges = try await farm.gauges(index)
+                    #expect(gauges["policy_unreadable"] == 1 && gauges["leads"] == 0, "\(gauges)")
                 }
                 try await Task.sleep(for: .seconds(4))
                 for index in 0..<3 {

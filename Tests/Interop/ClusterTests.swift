@@ -81,6 +81,7 @@ extension InteropTests {
         private func killTheLeader(_ farm: ClusterFixture) async throws {
             let old = try await farm.leader()
             let rest = farm.others(old)
+            let term = try await farm.gaugesTell()
             let began = ContinuousClock.now
             await farm.signal(old, SIGKILL)
             let held = try await farm.holdOne(at: rest)
@@ -88,6 +89,8 @@ extension InteropTests {
             print("leader killed; the next one's plan was answered after \(took)")
             #expect(took < ClusterTests.limit)
             try await farm.order(["release", held], at: rest)
+            let next = try await farm.gaugesTell(of: rest)
+            #expect(next > term)
             try farm.startNode(old)
             try await farm.isSettled(web: 2)
             try await farm.isBack(old)
@@ -134,6 +137,13 @@ extension InteropTests {
                 for index in 0..<3 {
                     let trouble = try await farm.cluster(index)?["trouble"] as? String ?? ""
                     if trouble.isEmpty { return false }
+                }
+                return true
+            }
+            try await eventually("the gauges say that nobody leads, for etcd is not there") {
+                for index in 0..<3 {
+                    let gauges = try await farm.gauges(index)
+                    if gauges["etcd_up"] != 0 || gauges["leads"] != 0 { return false }
                 }
                 return true
             }

@@ -8,6 +8,8 @@ final class FarmFixture {
         var agents = 2
         /// Networks whose clients the submission listeners take; the agents' default when empty.
         var allow: [String] = []
+        /// Share of the recipients whose mail the receiver returns.
+        var bounces = "0%"
         /// Milliseconds before each reply of the receiver.
         var delay = 0
         /// Where agents hand mail on; the receiver when nil.
@@ -98,7 +100,8 @@ final class FarmFixture {
             "sink",
             [
                 Product.smurf, "sink", "--listen", "127.0.0.1:\(sinkPort)",
-                "--dns", "\(dns.address):\(dns.port)", "--bounce", "0%", "--unsubscribe", "0%",
+                "--dns", "\(dns.address):\(dns.port)", "--bounce", settings.bounces,
+                "--unsubscribe", "0%",
                 "--mx-port", "\(smtpPort)", "--report", reportPath, "--delay", "\(settings.delay)",
             ] + (settings.keepsMail ? ["--keep", mailDirectory] : []), directory: directory)
         self.sink = sink

@@ -35,6 +35,7 @@ struct MailingState {
     let total: Int
     let counts: [String: Int]
     let doubtful: Int
+    let bounced: Int
 
     var settled: Int { ["accepted", "delivered"].reduce(0) { $0 + (counts[$1] ?? 0) } }
     var sum: Int { counts.values.reduce(0, +) }
@@ -49,6 +50,7 @@ struct MailingState {
         state = values["state"] as? String ?? ""
         total = number(values["total"])
         doubtful = number(values["doubtful"])
+        bounced = number(values["bounced"])
         counts = (values["counts"] as? [String: Any] ?? [:]).mapValues(number)
     }
 }

@@ -22,7 +22,7 @@ import Testing
 
         let asked = try await apply(node, new)
         #expect(asked.status == 2, "\(asked.output)")
-        #expect(asked.errors.contains("no terminal to ask on; --yes applies it"))
+        #expect(asked.errors.contains("no terminal to ask on; --yes does without"))
         #expect(asked.output.contains("  roles.web.min: 2 → 1"), "\(asked.output)")
         #expect(asked.output.contains("A mailing of 20000 with 3 machines, simulated:"))
         #expect(asked.output.contains("First moves:"), "\(asked.output)")
@@ -66,7 +66,7 @@ import Testing
             let refused = try await apply(node, new, "--yes", "--no-simulation")
             #expect(refused.status == 2, "\(refused.output)")
             #expect(refused.output.contains(said), "\(refused.output)")
-            #expect(refused.errors.contains("--force applies it anyway"))
+            #expect(refused.errors.contains("--force does it anyway"))
         }
         #expect(try await node.members("web").count == 2)
         let forced = try await apply(

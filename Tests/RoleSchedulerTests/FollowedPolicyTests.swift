@@ -54,6 +54,25 @@ import Testing
         #expect(followed.policy.staticLabels == ["ns2"])
     }
 
+    /// The end of a policy is known by its number too: a restored backup does not bring the policy back.
+    @Test func aReleaseBringsTheFileBackAndStays() throws {
+        var followed = FollowedPolicy(file: try policy(min: 1))
+        _ = followed.take(farm(4, text(min: 3)))
+        let isNews = followed.take(farm(5, ""))
+        #expect(isNews)
+        #expect(try followed.policy == policy(min: 1))
+        #expect(followed.farm == nil && followed.number == 5 && followed.trouble.isEmpty)
+        #expect(!followed.fileDiffers)
+        followed.reread(try policy(min: 2))
+        #expect(try followed.policy == policy(min: 2))
+        for older in [farm(4, text(min: 3)), nil] {
+            let isTaken = followed.take(older)
+            #expect(!isTaken)
+        }
+        _ = followed.take(farm(6, text(min: 7)))
+        #expect(try followed.policy == policy(min: 7))
+    }
+
     @Test func anOlderOneIsNotTaken() throws {
         var followed = FollowedPolicy(file: try policy(min: 1))
         let isNewer = followed.take(farm(2, text(min: 3)))

@@ -189,6 +189,23 @@ public struct KeyDirectory: Sendable {
         return try text.timedKey(key, origin)
     }
 
+    /// A key that name servers share. Whoever can write where they share it must not bring in a secret that others know,
+    /// nor a key that is published as another one than it signs as.
+    /// - Throws: as `timedKey`, and for one whose secret is in the clear, that is another zone's, or whose two parts do not
+    ///   belong together.
+    mutating func sharedKey(_ text: KeyText) throws(NameServerError) -> TimedKey {
+        let origin = "the farm's key"
+        guard text.encrypted != nil else {
+            throw NameServerError("\(origin) has its secret in the clear: nothing signs with it")
+        }
+        let key = try timedKey(text, from: origin)
+        guard text.isOf(key.key), try text.algorithm(origin) == key.key.algorithm else {
+            throw NameServerError(
+                "\(origin) \(key.key.tag) is not what its DNSKEY record for \(zone) says")
+        }
+        return key
+    }
+
     private func opened(
         _ pem: String, _ algorithm: ZoneKey.Algorithm, _ file: String
     ) throws(NameServerError) -> [UInt8] {

@@ -38,11 +38,22 @@ struct KeyText: Hashable, Sendable {
             if let time = key[keyPath: moment] { text += "\(name): \(KeyText.stamp(time))\n" }
         }
         text += encrypted ?? ""
-        let data = Data(key.key.publicData.dropFirst(4)).base64EncodedString()
-        let flags = key.key.isEntryPoint ? 257 : 256
-        self.init(
-            open: "\(key.key.zone). IN DNSKEY \(flags) 3 \(key.key.algorithm.rawValue) \(data)\n",
-            closed: text)
+        self.init(open: KeyText.record(of: key.key), closed: text)
+    }
+
+    private static func record(of key: ZoneKey) -> String {
+        let data = Data(key.publicData.dropFirst(4)).base64EncodedString()
+        let flags = key.isEntryPoint ? 257 : 256
+        return "\(key.zone). IN DNSKEY \(flags) 3 \(key.algorithm.rawValue) \(data)\n"
+    }
+
+    /// Whether the open part is the one that is written for this key; zone files may spell its zone in other letters.
+    func isOf(_ key: ZoneKey) -> Bool {
+        let (own, other) = (
+            open.split(separator: " "), KeyText.record(of: key).split(separator: " ")
+        )
+        return own.first?.lowercased() == other.first?.lowercased()
+            && own.dropFirst().elementsEqual(other.dropFirst())
     }
 
     /// The secret in PEM; nil when it is in the clear.

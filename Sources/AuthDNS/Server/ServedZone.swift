@@ -18,6 +18,8 @@ public final class ServedZone: Sendable {
     private let logger: Logger
     private let notifyWorker: NotifyWorker
     private let window: Mutex<ChangeWindow>
+    /// What this server has made of the keys that are shared, beside `source`, which is held while a disk is written.
+    let settledKeys = Mutex<SettledKeys?>(nil)
     /// Whether another process may write what this one has on disk.
     let isPaused = Atomic<Bool>(false)
     /// Whether the disk did not take what is served.
@@ -93,7 +95,11 @@ public final class ServedZone: Sendable {
         _ membership: Membership, serial: UInt32?, keys: SealedKeys?
     ) throws(NameServerError) -> UInt32 {
         let keys = keys?.zones[name]
-        if let keys { try prepare(keys) }
+        if let keys {
+            // Those of another that speaks for all may be newer: whatever is shared is to be held against them.
+            settledKeys.withLock { if $0?.zone != keys { $0 = nil } }
+            try prepare(keys)
+        }
         let own = window.withLock {
             $0.enter(.init(membership: membership, serial: serial, keys: keys))
         }

@@ -35,13 +35,20 @@ extension ServedZone {
     ) throws(NameServerError) -> SealedKeys.Zone? {
         let result: Result<SealedKeys.Zone?, NameServerError> = source.withLock { source in
             do {
-                return .success(
-                    try source.moved(shared, order: order, unixTime: Clock.unixTime()))
+                let moved = try source.moved(shared, order: order, unixTime: Clock.unixTime())
+                settledKeys.withLock { $0 = source.signing?.lastMoved }
+                return .success(moved)
             } catch {
                 return .failure(NameServerError("\(error)"))
             }
         }
         return try result.get()
+    }
+
+    /// Whether `moved` would give the same keys, without an order: because it did, and nothing is due yet. It waits for
+    /// nothing, so that it may be asked on any thread and often.
+    public func areSettled(_ shared: SealedKeys.Zone) -> Bool {
+        settledKeys.withLock { $0?.holds(shared, at: Clock.unixTime()) ?? false }
     }
 
     /// Whether the zone file leaves room for a TXT record at a name of the zone.

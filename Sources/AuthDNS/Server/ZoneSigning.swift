@@ -17,7 +17,9 @@ struct ZoneSigning {
     /// Whether the farm's name servers share the keys; and what was made of them last, by `moved`.
     let isShared: Bool
     private var farmVersion: UInt64 = 0
-    private var lastMoved: (zone: SealedKeys.Zone, nextStep: UInt64?)?
+    private(set) var lastMoved: SettledKeys?
+    /// Keys that a zone may have, of which all but a few are remembered only: forty years of one a month.
+    private static let mostKeys = 512
 
     /// Reads the keys; none are made before the first step.
     init(
@@ -107,11 +109,7 @@ struct ZoneSigning {
     ) throws -> SealedKeys.Zone {
         // Those of a backup may have been followed by others that caches and the parent know.
         let base = shared.flatMap { $0.version < farmVersion ? nil : $0 }
-        if let base, order == nil, let lastMoved, lastMoved.zone == base,
-            unixTime < lastMoved.nextStep ?? .max
-        {
-            return base
-        }
+        if let base, order == nil, lastMoved?.holds(base, at: unixTime) == true { return base }
         let before = if let base { try opened(base) } else { keys }
         var noted = before
         let requested = try order.map { try noted.follow($0, now: unixTime) } ?? []
@@ -122,7 +120,7 @@ struct ZoneSigning {
             if let base, roll.keys == before { base } else {
                 try sealed(roll.keys, version: version)
             }
-        lastMoved = (next, roll.nextStep)
+        lastMoved = SettledKeys(zone: next, until: roll.nextStep)
         return next
     }
 
@@ -139,12 +137,22 @@ struct ZoneSigning {
     }
 
     /// The keys that the farm's name servers share. It takes some tenths of a second for each that was never seen.
-    /// - Throws: when the passphrase does not open one, or they are of another kind than the options say.
+    /// - Throws: when the passphrase does not open one, they are of another kind than the options say, or they are not
+    ///   what any name server of this farm has written.
     mutating func opened(_ shared: SealedKeys.Zone) throws(NameServerError) -> [TimedKey] {
+        guard shared.keys.count <= Self.mostKeys else {
+            throw NameServerError(
+                "the farm has \(shared.keys.count) keys for \(zone), and no zone has so many")
+        }
         var keys: [TimedKey] = []
+        var known: Set<ZoneKey> = []
         for key in shared.keys {
-            let text = KeyText(open: key.open, closed: key.closed)
-            keys.append(try directory.timedKey(text, from: "the farm's key"))
+            let opened = try directory.sharedKey(
+                KeyText(open: key.open, closed: key.closed))
+            guard known.insert(opened.key).inserted else {
+                throw NameServerError("the farm has key \(opened.key.tag) of \(zone) twice")
+            }
+            keys.append(opened)
         }
         try check(keys)
         return keys
@@ -221,5 +229,16 @@ struct ZoneSigning {
             (content, names), serial: serial, now: UInt32(truncatingIfNeeded: unixTime))
         self.names = names
         return signed
+    }
+}
+
+/// What was made last of the keys that name servers share, and how long it stays so by itself.
+struct SettledKeys: Sendable {
+    let zone: SealedKeys.Zone
+    /// When something is due, in seconds since 1970; nil: never.
+    let until: UInt64?
+
+    func holds(_ keys: SealedKeys.Zone, at unixTime: UInt64) -> Bool {
+        unixTime < until ?? .max && zone == keys
     }
 }

@@ -1,3 +1,4 @@
+public import Farm
 import Foundation
 
 /// Watches the mailings as they run: how fast each goes, and what the farm has to do. It asks the ledger once
@@ -13,12 +14,16 @@ public actor MailingMonitor {
 
     private let ledger: SQLiteLedger
     private var samples: [UInt32: [Sample]] = [:]
-    /// Rows that were settled between two looks.
-    private var sent: [(at: ContinuousClock.Instant, rows: Int)] = []
-    private var feedback: [(at: ContinuousClock.Instant, bounces: Int, unsubscribes: Int)] = []
+    /// What was counted up to the last look.
+    public private(set) var counts: WorkCounts
+    /// What came between two looks.
+    private var news: [(at: ContinuousClock.Instant, counts: WorkCounts)] = []
     private var latencies: [String: (at: ContinuousClock.Instant, seconds: Double)] = [:]
 
-    public init(ledger: SQLiteLedger) { self.ledger = ledger }
+    public init(ledger: SQLiteLedger) {
+        self.ledger = ledger
+        counts = ledger.openingCounts
+    }
 
     /// Looks at the ledger.
     /// - Returns: the demand signals of what is to be sent and of what comes back: `outbound.backlog` (rows
@@ -26,6 +31,7 @@ public actor MailingMonitor {
     ///   per second that were settled), `bounces.arrival` and `unsubscribes.arrival` (per second), `unsubscribes.p95` (seconds, while there are requests).
     public func look() async throws -> [String: Double] {
         let now = ContinuousClock.now
+        try await count(now)
         let unixTime = Int64(Date().timeIntervalSince1970)
         var backlog = 0
         var deadline: Int64?
@@ -39,14 +45,11 @@ public actor MailingMonitor {
             backlog += max(0, mailing.counts.open - later)
             if mailing.deadline != 0 { deadline = min(deadline ?? .max, mailing.deadline) }
         }
-        sent = sent.filter { now - $0.at <= Self.window }
-        feedback.removeAll { now - $0.at > Self.window }
-        let seconds = Double(Self.window.components.seconds)
         var signals = [
             "outbound.backlog": Double(backlog),
-            "outbound.sent": Double(sent.reduce(0) { $0 + $1.rows }) / seconds,
-            "bounces.arrival": Double(feedback.reduce(0) { $0 + $1.bounces }) / seconds,
-            "unsubscribes.arrival": Double(feedback.reduce(0) { $0 + $1.unsubscribes }) / seconds,
+            "outbound.sent": perSecond(\.settled),
+            "bounces.arrival": perSecond(\.bounces),
+            "unsubscribes.arrival": perSecond(\.unsubscribes),
         ]
         latencies = latencies.filter { now - $0.value.at <= .seconds(5) }
         if let worst = latencies.values.map(\.seconds).max() {
@@ -56,9 +59,16 @@ public actor MailingMonitor {
         return signals
     }
 
-    /// Notes what has come back from recipients.
-    public func note(bounces: Int, unsubscribes: Int) {
-        feedback.append((.now, bounces, unsubscribes))
+    /// What the ledger counted misses nothing: a mailing may begin and be over between two looks.
+    private func count(_ now: ContinuousClock.Instant) async throws {
+        let counted = try await ledger.workCounts()
+        news.append((now, counted.since(counts)))
+        counts = counted
+        news.removeAll { now - $0.at > Self.window }
+    }
+
+    private func perSecond(_ number: (WorkCounts) -> Int) -> Double {
+        Double(news.reduce(0) { $0 + number($1.counts) }) / Double(Self.window.components.seconds)
     }
 
     /// Notes the 95th percentile of the request time of one web smurf, in seconds. The worst one counts: it is
@@ -70,9 +80,6 @@ public actor MailingMonitor {
 
     private func note(_ mailing: MailingRecord, _ now: ContinuousClock.Instant) {
         var history = samples[mailing.id] ?? []
-        if let last = history.last {
-            sent.append((now, max(mailing.total - mailing.counts.open - last.done, 0)))
-        }
         history.append(Sample(at: now, done: mailing.total - mailing.counts.open))
         // One sample older than the window is kept, so that the rate spans all of it.
         while history.count > 2, now - history[1].at >= Self.window { history.removeFirst() }

@@ -1,10 +1,12 @@
 import RoleSchedulerCore
 
 /// The policy that an operator has applied to a farm of several control nodes, as it lies in the farm's record: its text
-/// as it was brought, and who brought it. What the text means each node reads out of it for itself.
+/// as it was brought, and who brought it; or that somebody has released the farm from the one before. What the text means
+/// each node reads out of it for itself.
 public struct FarmPolicy: Hashable, Sendable, Codable {
     /// Of the farm's policies, from 1: by it nodes that run know a record of a restored backup for the older one.
     public var number: UInt64
+    /// Empty: each node goes by its own file again.
     public var text: String
     /// The first digits of the text's SHA-256, by which people and the history tell texts apart.
     public var digest: String
@@ -28,6 +30,9 @@ public struct FarmPolicy: Hashable, Sendable, Codable {
         (self.by, self.reason) = (`operator`, reason)
         (self.unixTime, self.node) = (unixTime, node)
     }
+
+    /// Whether it is no policy but the end of one. It keeps its number: else a restored backup could bring the old one back.
+    public var isRelease: Bool { text.isEmpty }
 }
 
 /// Which policy a control node goes by: the farm's, once one was applied to it, and until then that of its own file. A
@@ -35,8 +40,8 @@ public struct FarmPolicy: Hashable, Sendable, Codable {
 struct FollowedPolicy: Sendable {
     /// Of the node's own file.
     private(set) var file: Policy
-    /// Of the farm; nil while none was applied.
-    private(set) var farm: FarmPolicy?
+    /// What the farm's record says: the policy that was applied last, or that it was released; nil while none was applied.
+    private(set) var record: FarmPolicy?
     /// What is gone by.
     private(set) var policy: Policy
     /// Why the farm's policy cannot be gone by, as when a newer program took it: file, line and column of every fault.
@@ -47,6 +52,9 @@ struct FollowedPolicy: Sendable {
         (self.file, policy) = (file, file)
     }
 
+    /// Of the farm; nil while each node goes by its own file.
+    var farm: FarmPolicy? { record.flatMap { $0.isRelease ? nil : $0 } }
+
     /// Whether the file is there, means something else than the farm's policy, and so is not gone by.
     var fileDiffers: Bool { farm != nil && trouble.isEmpty && file != policy }
 
@@ -56,15 +64,15 @@ struct FollowedPolicy: Sendable {
         if farm == nil { policy = file } else { policy.staticLabels = file.staticLabels }
     }
 
-    /// Of the farm's policy; 0 while there is none.
-    var number: UInt64 { farm?.number ?? 0 }
+    /// Of what the record says; 0 while that is nothing.
+    var number: UInt64 { record?.number ?? 0 }
 
     /// Takes what the farm's record says, unless that is older than what is known, as after a restored backup. What cannot
     /// be read leaves in force what was.
     /// - Returns: whether it is another than before.
-    mutating func take(_ farm: FarmPolicy?) -> Bool {
-        guard farm != self.farm, farm?.number ?? 0 >= number else { return false }
-        (self.farm, trouble) = (farm, "")
+    mutating func take(_ record: FarmPolicy?) -> Bool {
+        guard record != self.record, record?.number ?? 0 >= number else { return false }
+        (self.record, trouble) = (record, "")
         guard let farm else {
             policy = file
             return true

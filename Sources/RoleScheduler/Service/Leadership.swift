@@ -13,7 +13,7 @@ struct RecordWriting: Sendable {
     var entries: UInt64 = 0
     /// The last serial that was tried to be written: it is never used for anything else, whatever became of that.
     var lastSerial: UInt32?
-    /// The number of the farm's policy in the record; 0 for none.
+    /// The number of the farm's policy in the record, or of its release; 0 for none.
     var policy: UInt64 = 0
     /// Whether the store was found to have another record than the one written last: what is known is to be written anew.
     var isDue = false
@@ -141,7 +141,7 @@ extension RoleSchedulerService {
         guard let term = writing.term else { throw FarmStoreFault.superseded }
         var record = FarmRecord()
         (record.state, record.view) = (state, view)
-        let farm = policy ?? followed.farm
+        let farm = policy ?? followed.record
         let number = farm?.number ?? 0
         record.policy = farm
         record.entries = writing.entries + UInt64(entries.count)

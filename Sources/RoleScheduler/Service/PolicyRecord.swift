@@ -12,6 +12,9 @@ extension RoleSchedulerService {
     /// The policy that was applied to a farm of several control nodes; nil while each goes by its own file.
     public var farmPolicy: FarmPolicy? { followed.farm }
 
+    /// What the node's own file said when it was read last.
+    public var filePolicy: Policy { followed.file }
+
     /// Whether the node's own file means something else than the farm's policy.
     public var fileDiffers: Bool { followed.fileDiffers }
 
@@ -31,15 +34,17 @@ extension RoleSchedulerService {
         return !followed.fileDiffers
     }
 
-    /// Applies a policy to a farm of several control nodes: it is written into the farm's record, under this node's term.
+    /// Applies a policy to a farm of several control nodes, or releases the farm from the one that it has: it is written
+    /// into the farm's record, under this node's term.
     /// - Parameters:
     ///   - new: its number is chosen here.
     ///   - base: the digest of what must still be gone by; empty for whatever is.
-    ///   - old: what tells the text of the node's own file from others, for the history of the first policy.
+    ///   - file: what tells the text of the node's own file from others, for the history of the first policy and of a
+    ///     release.
     /// - Throws: `OverrideError` when this node does not lead, or something else is gone by now;
     ///   `FarmStoreFault` when it was not written, or when that is not known. Nothing has changed here then.
     public func applyToFarm(
-        _ new: FarmPolicy, over base: String, old: String, _ differences: [PolicyDifference]
+        _ new: FarmPolicy, over base: String, file: String, _ differences: [PolicyDifference]
     ) async throws {
         try await beginOrder()
         defer { endTurn() }
@@ -50,12 +55,15 @@ extension RoleSchedulerService {
         }
         var (next, new) = (followed, new)
         new.number = followed.number + 1
+        if new.isRelease, followed.farm == nil { return }
         guard next.take(new) else { return }
         guard next.trouble.isEmpty else { throw OverrideError(next.trouble) }
         let now = moment()
         let state = RoleSchedulerService.enrolled(state, next.policy, at: now)
         let line = policyEntry(
-            from: followed.farm?.digest ?? old, to: new.digest, new.by, new.reason, differences)
+            from: followed.farm?.digest ?? file, to: new.isRelease ? file : new.digest,
+            new.by, new.isRelease ? RoleSchedulerService.released(new.reason) : new.reason,
+            differences)
         try await save(state, current, [line], now, policy: new)
         (followed, self.state) = (next, state)
         tellOfPolicy()
@@ -71,7 +79,14 @@ extension RoleSchedulerService {
     }
 
     private func tellOfPolicy() {
-        guard let farm = followed.farm else { return }
+        guard let farm = followed.record else { return }
+        guard !farm.isRelease else {
+            return logger.notice(
+                "the farm's policy was released: the file of --policy is followed again",
+                metadata: [
+                    "operator": "\(farm.by)", "why": "\(farm.reason)", "at": "\(farm.node)",
+                ])
+        }
         guard followed.trouble.isEmpty else {
             return logger.error("\(RoleSchedulerService.unreadable(followed.trouble))")
         }
@@ -103,6 +118,10 @@ extension RoleSchedulerService {
 
     /// So much of what differs is written down.
     private static let longest = 2000
+
+    private static func released(_ reason: String) -> String {
+        "every node's own file again" + (reason.isEmpty ? "" : ", " + reason)
+    }
 
     private func policyEntry(
         from: String, to: String, _ operator: String, _ reason: String,

@@ -1,10 +1,10 @@
-import Farm
+public import Farm
 import Foundation
 import Logging
 import RoleSchedulerCore
 
-/// One line of the trace that a control node leaves of what its farm saw: a number of demand, a machine that went down or
-/// came up, a move, or that planning began. Times are of the wall clock, so that the lines of several runs fit together;
+/// One line of the trace that a control node leaves of what its farm saw: a number of demand, what was counted so far, a
+/// machine that went down or came up, a move, or that planning began. Times are of the wall clock, so that the lines of several runs fit together;
 /// `smurf trace export` makes of them what `smurf policy simulate --trace` reads.
 public struct TraceLine: Hashable, Sendable, Codable {
     /// Milliseconds since 1970.
@@ -19,6 +19,8 @@ public struct TraceLine: Hashable, Sendable, Codable {
     public var state: String?
     /// Machines there were when planning began, or their number changed.
     public var machines: Int?
+    /// What came in and was done since the ledger was made.
+    public var counts: WorkCounts?
 
     public init(ms: Int64) { self.ms = ms }
 }
@@ -37,6 +39,7 @@ final class TraceWriter {
     private var written: [String: Demand.Signal] = [:]
     private var down: Set<SmurfID> = []
     private var machines = -1
+    private var counted: WorkCounts?
     private(set) var trouble: String?
     private var last: Moment?
 
@@ -74,6 +77,16 @@ final class TraceWriter {
             add { ($0.smurf, $0.state) = (action.smurf.name, action.to.description) }
         }
         write(lines)
+    }
+
+    /// Notes what the delivery side counted: whoever reads it takes differences, and so misses nothing that came between
+    /// two looks.
+    func note(_ counts: WorkCounts, ms: Int64) {
+        guard counts != counted else { return }
+        counted = counts
+        var line = TraceLine(ms: ms)
+        line.counts = counts
+        write([line])
     }
 
     func isDue(_ now: Moment) -> Bool { last.map { now.since($0) >= .seconds(1) } ?? true }
@@ -131,11 +144,20 @@ extension RoleSchedulerService {
     /// At most once a second while nothing moves.
     func leaveTrace(_ plan: Plan, _ now: Moment) {
         guard !plan.actions.isEmpty || trace.isDue(now) else { return }
+        leaveTrace {
+            $0.note(
+                demand, plan.state,
+                down: Set(plan.state.smurfs.filter { $0.value.downSince != nil }.keys),
+                plan.actions, now: now, ms: $1)
+        }
+    }
+
+    /// Notes what the delivery side counted so far, for the trace: nothing is planned by it.
+    public func note(_ counts: WorkCounts) { leaveTrace { $0.note(counts, ms: $1) } }
+
+    private func leaveTrace(_ note: (TraceWriter, _ ms: Int64) -> Void) {
         let before = trace.trouble
-        trace.note(
-            demand, plan.state,
-            down: Set(plan.state.smurfs.filter { $0.value.downSince != nil }.keys),
-            plan.actions, now: now, ms: Int64(Date().timeIntervalSince1970 * 1000))
+        note(trace, Int64(Date().timeIntervalSince1970 * 1000))
         if let trouble = trace.trouble, before == nil {
             logger.warning("no trace of this run is left: \(trouble)")
         }

@@ -20,7 +20,7 @@ struct PolicyApplyCommand: AsyncParsableCommand {
             a recorded one through again); and the first moves that this farm would make now. A policy that would \\
             leave a name without members is refused unless --force. 'smurf history' shows who applied it, why, \\
             and what differed. A node that is alone writes it to its policy file. Of several control nodes the leader \
-            takes it and all follow it from then on, whatever their files say; 'smurf policy show' prints it.
+            takes it and all follow it from then on, whatever their files say; 'smurf policy show' prints it, and 'smurf policy release' takes it back.
             """)
 
     @Argument(help: "The policy file.") var policy: String
@@ -48,22 +48,7 @@ struct PolicyApplyCommand: AsyncParsableCommand {
         }
         print(view.changes.map(\.text).joined(separator: "\n"))
         if !noSimulation { simulateBoth(view, rules, scenario) }
-        print("\n" + moves(view).joined(separator: "\n"))
-        if !view.emptied.isEmpty {
-            print("\nNames would be left without members:")
-            for name in view.emptied { print("  " + name) }
-            guard force else {
-                throw Report.failure(
-                    "refused: names would be left without members; --force applies it anyway",
-                    status: Report.badInput)
-            }
-        }
-        guard !view.shared || view.refusal.isEmpty else {
-            throw Report.failure(view.refusal, status: Report.badInput)
-        }
-        guard yes || confirmed() else {
-            throw Report.failure("nothing was changed", status: Report.badInput)
-        }
+        try PolicyQuestion.ask("Apply it?", view, force: force, yes: yes)
         let done = try await ask(text, over: view.digest)
         print(
             done.shared
@@ -100,32 +85,5 @@ struct PolicyApplyCommand: AsyncParsableCommand {
             "\nA mailing of \(Int(scenario.recipients)) with \(scenario.smurfs) machines, simulated:"
         )
         print(OutcomeTable.lines(of: outcomes).joined(separator: "\n"))
-    }
-
-    private func moves(_ view: Smurffarm_V1_PolicyView) -> [String] {
-        var lines = ["This farm, if its numbers stayed as they are:"]
-        var table = Table(["ROLE", "NOW", "THEN"])
-        for role in view.roles { table.add([role.role, "\(role.now)", "\(role.then)"]) }
-        lines += table.lines
-        if !view.atRest { lines.append("It does not come to rest within an hour.") }
-        guard !view.moves.isEmpty else { return lines + ["", "Nobody moves."] }
-        table = Table(["AFTER", "SMURF", "FROM", "TO", "WHY"])
-        for move in view.moves {
-            table.add([
-                spoken(seconds: Double(move.second)), move.smurf, move.from, move.to, move.why,
-            ])
-        }
-        let rest = Int(view.moveCount) - view.moves.count
-        return lines + ["", "First moves:"] + table.lines
-            + (rest > 0 ? ["… and \(rest) more"] : [])
-    }
-
-    private func confirmed() -> Bool {
-        guard isatty(STDIN_FILENO) == 1 else {
-            Report.note("standard input is no terminal to ask on; --yes applies it")
-            return false
-        }
-        Report.paint("\nApply it? [y/N] ")
-        return ["y", "yes"].contains(readLine()?.lowercased() ?? "")
     }
 }

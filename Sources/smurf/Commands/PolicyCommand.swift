@@ -7,10 +7,10 @@ import RoleSchedulerCore
 struct PolicyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "policy",
-        abstract: "Checks, explains, compares, tries, applies and shows policy files.",
+        abstract: "Checks, explains, compares, tries, applies, releases and shows policies.",
         subcommands: [
             Check.self, Explain.self, PolicyDiffCommand.self, SimulateCommand.self,
-            PolicyApplyCommand.self, PolicyShowCommand.self,
+            PolicyApplyCommand.self, PolicyReleaseCommand.self, PolicyShowCommand.self,
         ])
 
     struct Check: ParsableCommand {

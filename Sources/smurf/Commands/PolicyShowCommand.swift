@@ -12,7 +12,8 @@ struct PolicyShowCommand: AsyncParsableCommand {
               smurf policy show > now.yml      the text; where it comes from is said on standard error
 
             A node that is alone follows its file. Several control nodes follow the policy that was applied to the \\
-            farm last ('smurf policy apply'), and their files only until there is one.
+            farm last ('smurf policy apply'), and their own files while there is none, or it was released again ('smurf \
+            policy release').
             """)
     @OptionGroup var control: ControlConnection
 

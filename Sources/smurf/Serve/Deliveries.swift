@@ -125,11 +125,14 @@ final class Deliveries: Sendable {
     }
 
     private func reportDemand(to scheduler: RoleSchedulerService) async {
+        // Else what came before the first look would be missing from the trace.
+        await scheduler.note(await monitor.counts)
         while !Task.isCancelled {
             do {
                 for (signal, value) in try await monitor.look() {
                     await scheduler.note(signal, value)
                 }
+                await scheduler.note(await monitor.counts)
             } catch {
                 logger.error("cannot look at the ledger: \(error)")
             }
@@ -142,9 +145,6 @@ final class Deliveries: Sendable {
     func deposit(_ items: [Smurffarm_V1_Feedback]) async throws {
         let feedback = items.compactMap(RecipientFeedback.init)
         try await ledger.record(feedback, now: Int64(Date().timeIntervalSince1970))
-        await monitor.note(
-            bounces: feedback.filter { $0.kind != .unsubscribe }.count,
-            unsubscribes: feedback.filter { $0.kind == .unsubscribe }.count)
     }
 }
 

@@ -19,8 +19,10 @@ struct PolicyDesk: Sendable {
     let reload: @Sendable () async throws -> Void
 
     func answer(_ request: Smurffarm_V1_PolicyRequest) async throws -> Smurffarm_V1_PolicyView {
-        guard !request.text.isEmpty else { return await followed() }
-        let policy = try checked(request.text)
+        if request.release, await scheduler.farmPolicy == nil { return await followed() }
+        guard request.release || !request.text.isEmpty else { return await followed() }
+        let policy =
+            request.release ? await scheduler.filePolicy : try checked(request.text)
         let preview = await scheduler.preview(policy)
         if request.apply {
             guard preview.emptied.isEmpty || request.force else {
@@ -106,15 +108,17 @@ struct PolicyDesk: Sendable {
             throw RPCError(code: .failedPrecondition, message: PolicyDesk.misfit)
         }
         let own = FileManager.default.contents(atPath: sources.policyPath) ?? Data()
+        // What would be followed was read at the start or at the last SIGHUP: it is what was looked at and checked.
+        if request.release { try checkIsRead(policy) }
         if await scheduler.farmPolicy == nil { try checkBase(request, PolicyDesk.digest(own)) }
         let new = FarmPolicy(
-            text: String(decoding: request.text, as: UTF8.self),
-            digest: PolicyDesk.digest(request.text), by: request.operator,
+            text: request.release ? "" : String(decoding: request.text, as: UTF8.self),
+            digest: request.release ? "" : PolicyDesk.digest(request.text), by: request.operator,
             reason: request.reason, unixTime: Int64(Date().timeIntervalSince1970),
             node: await scheduler.standing.node)
         do {
             try await scheduler.applyToFarm(
-                new, over: request.base, old: PolicyDesk.digest(own), differences)
+                new, over: request.base, file: PolicyDesk.digest(own), differences)
         } catch let error as OverrideError {
             throw RPCError(code: .failedPrecondition, message: error.description)
         } catch FarmStoreFault.unreachable(let why) {
@@ -125,6 +129,18 @@ struct PolicyDesk: Sendable {
         } catch {
             throw RPCError(code: .failedPrecondition, message: "nothing was changed: \(error)")
         }
+    }
+
+    /// - Throws: when the file says something else by now than what would be followed.
+    private func checkIsRead(_ policy: Policy) throws {
+        var own = try? FarmSources.policy(at: sources.policyPath)
+        own?.staticLabels = policy.staticLabels
+        guard own != policy else { return }
+        throw RPCError(
+            code: .failedPrecondition,
+            message:
+                "\(sources.policyPath) was changed after this node had read it: send SIGHUP to "
+                + "the control nodes first")
     }
 
     // MARK: A node that is alone

@@ -19,6 +19,9 @@ final class FeedService: RoleService {
     }
 
     private static let flushInterval = Duration.milliseconds(50)
+    /// How long a core that is away is awaited before rows are left without receipt: they are sent a second time then.
+    /// One that restarts is back within seconds, and may be who ends the role in the first of them.
+    private static let patience = Duration.seconds(15)
 
     private let rows: HeldRows
     private let sender: RelaySender
@@ -81,7 +84,10 @@ final class FeedService: RoleService {
         let end = ContinuousClock.now + grace
         await sender.finish(grace: grace)
         rows.flush(mayTakeMore: false)
-        while rows.count > 0, rows.isAttached, ContinuousClock.now < end {
+        var lastAttached = ContinuousClock.now
+        while rows.count > 0, ContinuousClock.now < end {
+            if rows.isAttached { lastAttached = .now }
+            guard ContinuousClock.now - lastAttached < Self.patience else { break }
             rows.flush(mayTakeMore: false)
             try? await Task.sleep(for: .milliseconds(50))
         }

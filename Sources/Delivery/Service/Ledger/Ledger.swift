@@ -1,3 +1,4 @@
+public import Farm
 import GRDB
 import Synchronization
 
@@ -29,6 +30,8 @@ public final class SQLiteLedger: Sendable {
     /// Number of this start of the core: greater than the last one's.
     public var epoch: UInt64 { number.load(ordering: .relaxed) }
     private let number: Atomic<UInt64>
+    /// What had been counted when it was opened.
+    public let openingCounts: WorkCounts
     public let policy: Policy
     let pool: DatabasePool
 
@@ -38,8 +41,9 @@ public final class SQLiteLedger: Sendable {
     public init(directory: String, policy: Policy = Policy()) throws {
         self.policy = policy
         do {
-            let (pool, epoch) = try Self.open(directory + "/ledger.sqlite")
+            let (pool, epoch, counts) = try Self.open(directory + "/ledger.sqlite")
             self.pool = pool
+            openingCounts = counts
             number = Atomic(epoch)
         } catch let error as DatabaseError {
             throw LedgerError.unusable(
@@ -47,7 +51,7 @@ public final class SQLiteLedger: Sendable {
         }
     }
 
-    private static func open(_ path: String) throws -> (DatabasePool, UInt64) {
+    private static func open(_ path: String) throws -> (DatabasePool, UInt64, WorkCounts) {
         var configuration = Configuration()
         configuration.busyMode = .timeout(10)
         configuration.prepareDatabase { db in
@@ -56,12 +60,13 @@ public final class SQLiteLedger: Sendable {
         }
         let pool = try DatabasePool(path: path, configuration: configuration)
         try LedgerSchema.migrator.migrate(pool)
-        let epoch = try pool.write { db in
+        let (epoch, counts) = try pool.write { db in
             try Self.dropUnfinishedImports(db)
             try db.execute(sql: "UPDATE core SET epoch = epoch + 1")
-            return UInt64(try Int64.fetchOne(db, sql: "SELECT epoch FROM core") ?? 1)
+            let epoch = UInt64(try Int64.fetchOne(db, sql: "SELECT epoch FROM core") ?? 1)
+            return (epoch, try Self.workCounts(db))
         }
-        return (pool, epoch)
+        return (pool, epoch, counts)
     }
 
     /// Begins another epoch, as a start does, for a core that feeds again after one on another machine has: smurfs take
@@ -107,6 +112,13 @@ struct CounterChanges {
         enter(to, of: mailing)
     }
 
+    /// Rows that are no longer open.
+    private var settled: Int {
+        changes.values.reduce(0) { sum, names in
+            sum - [RecipientState.pending, .leased].reduce(0) { $0 + names[$1.name, default: 0] }
+        }
+    }
+
     mutating func mark(from: RecipientMarks, to: RecipientMarks, of mailing: UInt32) {
         for (mark, name) in RecipientMarks.named where to.contains(mark) && !from.contains(mark) {
             changes[mailing, default: [:]][name, default: 0] += 1
@@ -114,7 +126,9 @@ struct CounterChanges {
     }
 
     /// Writes the changes, then finishes mailings that have nothing left to do.
-    func write(_ db: Database) throws {
+    /// - Parameter areNew: the rows are of an import; they are not taken up before its end.
+    func write(_ db: Database, areNew: Bool = false) throws {
+        if !areNew { try WorkCounts(settled: settled).add(db) }
         let add = try db.cachedStatement(
             sql: """
                 INSERT INTO counter VALUES (?, ?, ?)

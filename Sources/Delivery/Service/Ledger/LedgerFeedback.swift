@@ -1,4 +1,5 @@
 import DeliveryCore
+import Farm
 import Foundation
 import GRDB
 
@@ -34,7 +35,7 @@ public struct RecipientFeedback: Hashable, Sendable {
 /// Feedback and the suppression list.
 extension SQLiteLedger {
     /// Records feedback in one transaction. An item that comes twice changes nothing the second time; one that
-    /// names no recipient of this ledger is left out.
+    /// names no recipient of this ledger is left out. `workCounts` has both: somebody had to take them.
     /// - Returns: how many items named a recipient.
     @discardableResult
     public func record(_ feedback: [RecipientFeedback], now: Int64) async throws -> Int {
@@ -43,6 +44,8 @@ extension SQLiteLedger {
             var known = 0
             for item in feedback where try Self.take(item, now: now, &changes, db) { known += 1 }
             try changes.write(db)
+            let requests = feedback.count { $0.kind == .unsubscribe }
+            try WorkCounts(bounces: feedback.count - requests, unsubscribes: requests).add(db)
             return known
         }
     }

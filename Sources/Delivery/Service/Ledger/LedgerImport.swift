@@ -1,5 +1,6 @@
 import Crypto
 public import DeliveryCore
+import Farm
 import Foundation
 import GRDB
 
@@ -72,7 +73,7 @@ extension SQLiteLedger {
             try db.execute(
                 sql: "UPDATE mailing SET total = ? WHERE id = ?",
                 arguments: [total, Int64(mailing)])
-            try changes.write(db)
+            try changes.write(db, areNew: true)
             return total
         }
     }
@@ -93,6 +94,7 @@ extension SQLiteLedger {
             try db.execute(
                 sql: "UPDATE mailing SET state = 'sending' WHERE id = ?",
                 arguments: [Int64(mailing)])
+            try WorkCounts(rows: record.counts.open).add(db)
             try CounterChanges.finishIfDone(mailing, db)
             return try Self.record(mailing, db)
         }

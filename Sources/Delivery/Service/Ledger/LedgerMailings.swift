@@ -1,4 +1,5 @@
 import DeliveryCore
+public import Farm
 import GRDB
 
 /// Mailings: showing, steering and counting them.
@@ -9,6 +10,20 @@ extension SQLiteLedger {
             let ids = try Int64.fetchAll(db, sql: "SELECT id FROM mailing ORDER BY id DESC")
             return try ids.map { try Self.record(UInt32(truncatingIfNeeded: $0), db) }
         }
+    }
+
+    /// What was taken up and settled, and what came back, since the ledger was made; `rows` less `settled` are open.
+    public func workCounts() async throws -> WorkCounts {
+        try await pool.read { db in try Self.workCounts(db) }
+    }
+
+    static func workCounts(_ db: Database) throws -> WorkCounts {
+        let row = try Row.fetchOne(
+            db.cachedStatement(sql: "SELECT rows, settled, bounces, unsubscribes FROM core"))
+        guard let row else { throw LedgerError.damaged("table 'core' has no row") }
+        return WorkCounts(
+            rows: row["rows"], settled: row["settled"], bounces: row["bounces"],
+            unsubscribes: row["unsubscribes"])
     }
 
     /// Mailings that are being sent, and others of which smurfs still hold rows.
@@ -131,5 +146,18 @@ extension SQLiteLedger {
                     "UPDATE mailing SET state = 'paused', trouble = ? WHERE id = ? AND state = 'sending'",
                 arguments: [trouble, Int64(id)])
         }
+    }
+}
+
+extension WorkCounts {
+    /// Adds them to those of the ledger, in the transaction that is under way.
+    func add(_ db: Database) throws {
+        guard self != WorkCounts() else { return }
+        try db.cachedStatement(
+            sql: """
+                UPDATE core SET rows = rows + ?, settled = settled + ?, bounces = bounces + ?,
+                    unsubscribes = unsubscribes + ?
+                """
+        ).execute(arguments: [rows, settled, bounces, unsubscribes])
     }
 }

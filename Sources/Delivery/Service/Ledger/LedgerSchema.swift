@@ -11,8 +11,21 @@ enum LedgerSchema {
                 sql: "CREATE TABLE holder (smurf TEXT PRIMARY KEY, run TEXT NOT NULL) WITHOUT ROWID"
             )
         }
+        migrator.registerMigration("3") { db in try db.execute(sql: workCounts) }
         return migrator
     }
+
+    /// Numbers that only grow. Rows that are open already count as taken up, so that the difference of the two is what
+    /// is open.
+    private static let workCounts = """
+        ALTER TABLE core ADD COLUMN rows INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE core ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE core ADD COLUMN bounces INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE core ADD COLUMN unsubscribes INTEGER NOT NULL DEFAULT 0;
+        UPDATE core SET rows = (
+            SELECT coalesce(sum(counter.rows), 0) FROM counter JOIN mailing ON mailing.id = counter.mailing
+            WHERE mailing.state <> 'importing' AND counter.name IN ('pending', 'leased'));
+        """
 
     /// `recipient` is written once and `delivery` often, so that settling a row does not copy its values.
     private static let first = """

@@ -9,7 +9,7 @@ struct FarmRecord: Hashable, Sendable {
     var state = FarmState()
     /// nil: nothing was published yet.
     var view: FarmView?
-    /// Applied to the farm; nil: each control node goes by its own file.
+    /// Applied to the farm, or released again; nil: none ever was, and each control node goes by its own file.
     var policy: FarmPolicy?
     /// Entries that the history has.
     var entries: UInt64 = 0
