@@ -1,7 +1,8 @@
 """The agents' side of Registry.Attend (Protos/farm.proto) for many machines in one process: each over connections of its
-own, as `smurf agent` has them, in gRPC over HTTP/2 written by hand, so that the load needs nothing but Python.
+own, as `smurf agent` has them, in gRPC over HTTP/2 written by hand, so that the load needs nothing but Python. As a program
+of its own it is a crowd of them, until it is ended: agents.py PORT DIRECTORY-OF-CERTIFICATES COUNT LABEL
 """
-import asyncio, ssl, struct, time
+import asyncio, pathlib, ssl, struct, sys, time
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 4, 6, 7, 8
@@ -122,8 +123,8 @@ class Connection(asyncio.Protocol):
 class Agent:
     """A machine that does what it is ordered as soon as it is ordered, and says so; else it reports once a second."""
 
-    def __init__(self, name, address, port, trust=None):
-        self.name, self.address, self.port, self.trust = name, address, port, trust
+    def __init__(self, name, address, port, trust=None, label=""):
+        self.name, self.address, self.port, self.trust, self.label = name, address, port, trust, label
         self.role, self.state, self.sequence, self.reports = "", 2, 0, 0
         self.obeys = True
         self.changed = asyncio.Event()
@@ -158,15 +159,15 @@ class Agent:
         self.connection.send(b"".join([
             field(1, self.name), field(2, self.address), field(3, self.sequence), field(4, 1), field(5, self.role),
             field(6, self.state), field(7, 1), field(8, 2), bytes([9 << 3 | 1]) + struct.pack("<d", 0.5),
-            field(10, self.sequence * 25)]))
+            field(10, self.sequence * 25), field(15, self.label)]))
 
-    async def live(self, until, phase):
-        """Reports once a second, from `phase` of a second on."""
+    async def live(self, until, phase, pause=1):
+        """Reports every `pause` seconds, from `phase` seconds on."""
         at = time.monotonic() + phase
         while at < until and not self.connection.ended.done():
             await asyncio.sleep(max(0, at - time.monotonic()))
             self.report()
-            at += 1
+            at += pause
 
 
 def trust(directory):
@@ -175,3 +176,19 @@ def trust(directory):
     context.load_cert_chain(directory / "agent.pem", directory / "agent.key")
     context.set_alpn_protocols(["h2"])
     return context
+
+
+async def crowd(port, directory, count, label):
+    """Says that it is there once all are connected."""
+    secrets, lives = trust(directory), []
+    for n in range(count):
+        one = Agent(f"c{n:04}", f"10.9.{n // 250}.{n % 250 + 1}", port, secrets, label)
+        await one.connect()
+        lives.append(one.live(float("inf"), n / count))
+    print("connected", flush=True)
+    await asyncio.gather(*lives)
+    raise SystemExit("the control node hung up on all of them")
+
+
+if __name__ == "__main__":
+    asyncio.run(crowd(int(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))

@@ -5,6 +5,7 @@ import GRPCCore
 import GRPCNIOTransportHTTP2
 import Logging
 import NIOCore
+import NIOPosix
 import Synchronization
 import TestSupport
 import Testing
@@ -113,6 +114,25 @@ import Testing
         #expect(seen.items == [1, 2, 3])
         #expect(seen.attending.count == 1, "it went on attending")
         #expect(seen.depositing == seen.attending)
+    }
+
+    /// A lost machine sends no reset: here one that says nothing after it has connected.
+    @Test(.timeLimit(.minutes(1)))
+    func whoSaysNothingIsLeft() async throws {
+        let thread = AgentThread()
+        let server = GRPCServer(
+            transport: .http2NIOPosix(
+                address: .ipv4(host: "127.0.0.1", port: 0), transportSecurity: .plaintext,
+                config: MachineSecurity.registryConfiguration(silence: .milliseconds(300)),
+                eventLoopGroup: thread.group),
+            services: [Registry()])
+        let serving = Task { try await thread.run { try await server.serve() } }
+        let address = try #require(try await server.listeningAddress?.ipv4)
+        let channel = try await ClientBootstrap(group: thread.group)
+            .connect(host: "127.0.0.1", port: address.port).get()
+        try await channel.closeFuture.get()
+        server.beginGracefulShutdown()
+        _ = await serving.result
     }
 
     /// A report that wakes another thread than the one that reads it costs a control node twice as much.

@@ -1,6 +1,7 @@
 import Farm
 import RoleSchedulerCore
 import TestSupport
+import Testing
 
 /// A made-up farm whose whole life follows from its seed, for comparing what it is decided between two versions of
 /// the planner. It shares no generator with the property tests: they may learn new tricks, and these lives must not
@@ -103,10 +104,15 @@ struct GoldenFarm {
         now = now.advanced(by: .milliseconds(Int.random(in: 200...3000, using: &random)))
         report()
         let plan = plan(policy: policy, state: state, demand: demand, health: health, now: now)
+        var bothNotes = plan.notes
+        let both = planAndMembership(
+            policy: policy, state: state, demand: demand, health: health, now: now,
+            previous: published, notes: &bothNotes)
         state = plan.state
         var notes = plan.notes
         let view = membership(
             of: state, policy: policy, health: health, now: now, previous: published, notes: &notes)
+        #expect(both == (plan, view) && bothNotes == notes, "together they are what each is")
         published = view
         return plan.actions.map { "\($0.smurf) \($0.from) > \($0.to): \($0.why)" }
             + plan.explanation.map {

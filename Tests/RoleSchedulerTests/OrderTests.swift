@@ -154,8 +154,8 @@ import Testing
             policy: policy, dataDirectory: directory.path, logger: Logger(label: "test"))
         let usual = Duration.milliseconds(100)
         #expect(service.pause(usual, after: .zero) == usual)
-        #expect(service.pause(usual, after: .microseconds(900)) == usual)
-        #expect(service.pause(usual, after: .milliseconds(2)) == .milliseconds(200))
+        #expect(service.pause(usual, after: .microseconds(400)) == usual)
+        #expect(service.pause(usual, after: .milliseconds(1)) == .milliseconds(200))
         #expect(service.pause(usual, after: .seconds(2)) == .milliseconds(500), "never rarer")
         #expect(service.pause(.seconds(3), after: .seconds(2)) == .seconds(3))
     }

@@ -22,7 +22,7 @@ public struct BlackHoleWatch: Sendable {
     private static let fewestPeers = 2
     /// Work of a peer within the time, on average, that is no chance.
     private static let enough = 20.0
-    private static let marksKept: Int64 = 8
+    fileprivate static let marksKept: Int64 = 8
 
     /// Takes a machine's counter up.
     /// - Parameters:
@@ -36,24 +36,8 @@ public struct BlackHoleWatch: Sendable {
             stays[id] = nil
             return
         }
-        var stay = stays[id] ?? Stay(role: role)
-        // Another stay, or another run: the counter began anew.
-        if stay.role != role || work < stay.marks.last?.work ?? 0 { stay = Stay(role: role) }
-        if let last = stay.marks.last, work > last.work {
-            (stay.isSuspect, stay.lastWorked) = (false, now)
-        }
-        let gap = lasting.clampedNanoseconds / BlackHoleWatch.marksKept
-        if stay.marks.count < 2
-            || now.since(stay.marks[stay.marks.count - 2].at) >= .nanoseconds(gap)
-        {
-            stay.marks.append((now, work))
-        } else {
-            stay.marks[stay.marks.count - 1] = (now, work)
-        }
-        while stay.marks.count > 1, now.since(stay.marks[1].at) >= lasting {
-            stay.marks.removeFirst()
-        }
-        stays[id] = stay
+        // In its place, so that its marks are not copied at every report.
+        stays[id, default: Stay(role: role)].note(work, serving: role, over: lasting, at: now)
     }
 
     /// Looks who is a hole now. Who was found one stays it until its counter moves or it leaves the role.
@@ -81,6 +65,23 @@ public struct BlackHoleWatch: Sendable {
 }
 
 extension BlackHoleWatch.Stay {
+    fileprivate mutating func note(
+        _ work: UInt64, serving role: Role, over lasting: Duration, at now: Moment
+    ) {
+        // Another stay, or another run: the counter began anew.
+        if self.role != role || work < marks.last?.work ?? 0 {
+            self = BlackHoleWatch.Stay(role: role)
+        }
+        if let last = marks.last, work > last.work { (isSuspect, lastWorked) = (false, now) }
+        let gap = lasting.clampedNanoseconds / BlackHoleWatch.marksKept
+        if marks.count < 2 || now.since(marks[marks.count - 2].at) >= .nanoseconds(gap) {
+            marks.append((now, work))
+        } else {
+            marks[marks.count - 1] = (now, work)
+        }
+        while marks.count > 1, now.since(marks[1].at) >= lasting { marks.removeFirst() }
+    }
+
     /// Work since the beginning of the time that is judged; nil when it was not watched for so long.
     fileprivate func done(within lasting: Duration) -> Double? {
         guard let first = marks.first, let last = marks.last, last.at.since(first.at) >= lasting

@@ -42,6 +42,18 @@ public struct FarmState: Hashable, Sendable, Codable {
     /// Ids in the order in which everything walks them.
     public var ids: [SmurfID] { smurfs.keys.sorted() }
 
+    /// Where the records of `smurfs` lie, in the order of their ids. Ids are ASCII: numbers made of their first octets have
+    /// their order, and are sooner compared.
+    var sortedIndices: [Dictionary<SmurfID, SmurfRecord>.Index] {
+        smurfs.indices
+            .map { (index: $0, prefix: smurfs[$0].key.prefix) }
+            .sorted {
+                $0.prefix == $1.prefix
+                    ? smurfs[$0.index].key < smurfs[$1.index].key : $0.prefix < $1.prefix
+            }
+            .map(\.index)
+    }
+
     /// A rate that follows what is measured slowly.
     public struct Measured: Hashable, Sendable, Codable {
         public var rate: Double
@@ -227,5 +239,15 @@ public struct Cordon: Hashable, Sendable, Codable {
         self.until = until
         self.reason = reason
         self.by = by
+    }
+}
+
+extension SmurfID {
+    /// The first eight octets of the name.
+    fileprivate var prefix: UInt64 {
+        var prefix: UInt64 = 0
+        var octets = name.utf8.makeIterator()
+        for _ in 0..<8 { prefix = prefix << 8 | UInt64(octets.next() ?? 0) }
+        return prefix
     }
 }

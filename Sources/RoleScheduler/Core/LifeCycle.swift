@@ -44,19 +44,17 @@ extension Planner {
 
     /// Since when it has said that it is not ready for what it serves; nil when it does not say so.
     private func unreadySince(_ place: Int) -> Moment? {
-        let machine = machines[place]
-        guard case .serving(let role) = machine.record.state, !isReady(place, role) else {
+        guard case .serving(let role) = machines[place].record.state, !isReady(place, role) else {
             return nil
         }
-        if let since = machine.record.unreadySince { return since }
+        if let since = machines[place].record.unreadySince { return since }
         // A report that says so is needed: silence is told apart by `isUp`.
-        return machine.isUp && machine.report != nil ? now : nil
+        return machines[place].isUp && machines[place].report != nil ? now : nil
     }
 
     private mutating func age(_ place: Int) {
-        let record = record(place)
-        let age = now.since(record.since)
-        switch record.state {
+        let age = now.since(machines[place].record.since)
+        switch machines[place].record.state {
         case .joining:
             if machines[place].isUp { change(place, to: .idle, .healthy) }
         case .warming(let role):
@@ -64,15 +62,16 @@ extension Planner {
         case .serving(let role):
             if !isKnown(role) {
                 change(place, to: .draining(role), .roleGone)
-            } else if isDead(record) {
+            } else if isDead(place) {
                 fall(place, to: .draining(role), machines[place].isUp ? .unready : .dead)
-            } else if record.falls > 0, age >= Planner.fallsForgotten {
+            } else if machines[place].record.falls > 0, age >= Planner.fallsForgotten {
                 update(place) { $0.falls = 0 }
             }
         case .draining(let role): drain(place, role, age)
         case .idle:
-            if record.falls >= Planner.fallsUntilQuarantine {
-                change(place, to: .quarantined, .fellOften(record.falls))
+            let falls = machines[place].record.falls
+            if falls >= Planner.fallsUntilQuarantine {
+                change(place, to: .quarantined, .fellOften(falls))
             }
         case .quarantined: break
         }
@@ -82,7 +81,7 @@ extension Planner {
     private mutating func warm(_ place: Int, _ role: Role, _ age: Duration) {
         guard let rule = policy[role] else { return change(place, to: .idle, .roleGone) }
         let limit = rule.warm + policy.guards.deadAfter
-        if isDead(record(place)) {
+        if isDead(place) {
             fall(place, to: .draining(role), .dead)
         } else if machines[place].isForbidden(role) {
             change(place, to: .idle, .forbidden(role))
@@ -111,21 +110,20 @@ extension Planner {
         }
     }
 
-    private func isDead(_ record: SmurfRecord) -> Bool {
-        guard let down = record.downSince else { return false }
+    private func isDead(_ place: Int) -> Bool {
+        guard let down = machines[place].record.downSince else { return false }
         return now.since(down) >= policy.guards.deadAfter - policy.guards.downAfter
     }
 
     /// Whether its listeners for `role` are up: as its agent says, or as the role's check found. A machine that has
     /// neither is taken at its word.
     private func isReady(_ place: Int, _ role: Role) -> Bool {
-        let machine = machines[place]
-        guard machine.rule.agent else {
+        guard machines[place].rule.agent else {
             guard isChecked(role) else { return true }
-            guard let found = machine.report, found.role == role else { return false }
+            guard let found = machines[place].report, found.role == role else { return false }
             return found.ready
         }
-        guard machine.isUp, let report = machine.report else { return false }
+        guard machines[place].isUp, let report = machines[place].report else { return false }
         return report.ready && report.role == role
     }
 }

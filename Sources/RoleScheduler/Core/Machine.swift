@@ -2,11 +2,14 @@ import Farm
 
 /// One machine as a plan sees it: its record, what it last said and what the policy says of it, looked up once. A plan
 /// knows a machine by its place in `Planner.machines`, which is sorted by id, so that nothing is hashed or sorted while
-/// it decides. It is not what is kept between two plans; that is `SmurfRecord`.
+/// it decides; it is large, so that a plan reads it where it lies. It is not what is kept between two plans; that is
+/// `SmurfRecord`.
 struct Machine: Sendable {
     let id: SmurfID
     let report: Health?
     let rule: MemberPolicy
+    /// Whether the policy lets it hold any role.
+    let isFree: Bool
     private(set) var record: SmurfRecord
     /// Whether it is heard of, or needs not be.
     private(set) var isUp = false
@@ -26,6 +29,7 @@ struct Machine: Sendable {
         self.record = record
         self.report = report
         self.rule = rule
+        isFree = rule.pin == nil && rule.not.isEmpty && rule.lacking.isEmpty
         judge(watch)
     }
 
@@ -46,13 +50,12 @@ struct Machine: Sendable {
     var isResolvable: Bool { !record.addresses.isEmpty }
 
     /// Whether neither the policy nor an operator says anything of the roles that it may hold.
-    var isUnbound: Bool {
-        record.override == nil && record.cordon == nil && rule.pin == nil && rule.not.isEmpty
-            && rule.lacking.isEmpty
-    }
+    var isUnbound: Bool { isFree && record.override == nil && record.cordon == nil }
 
     /// Whether the policy bars it from `role` and no operator put it there.
-    func isForbidden(_ role: Role) -> Bool { record.override == nil && !rule.allows(role) }
+    func isForbidden(_ role: Role) -> Bool {
+        !isFree && record.override == nil && !rule.allows(role)
+    }
 
     /// How long its silence, or its word that it is not ready, may last.
     struct Watch: Sendable {
@@ -93,15 +96,16 @@ struct RoleTally: Sendable {
     /// Of these, those that may stay.
     private(set) var lasting = 0
 
-    /// - Parameter step: 1 to count the machine, -1 to take it out again.
-    mutating func count(_ machine: Machine, _ role: Role, _ step: Int) {
-        let isServing = machine.record.state == .serving(role)
-        if isServing, machine.isFit { healthy += step }
-        guard !machine.isForbidden(role) else { return }
+    /// - Parameters:
+    ///   - isWarming: else it serves.
+    ///   - step: 1 to count the machine, -1 to take it out again.
+    mutating func count(isWarming: Bool, isFit: Bool, isForbidden: Bool, _ step: Int) {
+        if !isWarming, isFit { healthy += step }
+        guard !isForbidden else { return }
         assigned += step
-        if !isServing { warming += step }
-        guard machine.isFit else { return }
+        if isWarming { warming += step }
+        guard isFit else { return }
         fit += step
-        if isServing { lasting += step }
+        if !isWarming { lasting += step }
     }
 }

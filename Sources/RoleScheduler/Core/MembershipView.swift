@@ -11,7 +11,25 @@ public func membership(
     of state: FarmState, policy: Policy, health: [SmurfID: Health], now: Moment,
     previous: Membership?, notes: inout [String]
 ) -> Membership {
-    let planner = Planner(policy: policy, state: state, health: health, now: now)
+    answered(
+        Planner(policy: policy, state: state, health: health, now: now), previous, &notes)
+}
+
+/// What `plan` decides, and the `membership` of the state it leads to: together for less, as machines are looked up once.
+/// The parameters are theirs.
+public func planAndMembership(
+    policy: Policy, state: FarmState, demand: Demand, health: [SmurfID: Health], now: Moment,
+    timeOfDay: TimeOfDay? = nil, cores: [String: CoreSight] = [:], previous: Membership?,
+    notes: inout [String]
+) -> (Plan, Membership) {
+    let (plan, planner) = planned(policy, state, demand, health, now, timeOfDay, cores)
+    return (plan, answered(planner.under(policy, plan.state), previous, &notes))
+}
+
+private func answered(
+    _ planner: Planner, _ previous: Membership?, _ notes: inout [String]
+) -> Membership {
+    let (policy, state) = (planner.policy, planner.state)
     var view = Membership(version: previous?.version ?? 0, hostTTL: policy.hostTTL)
     view.hosts = planner.machines.compactMap { machine in
         guard machine.isResolvable else { return nil }
@@ -37,7 +55,7 @@ public func membership(
     }
     view.senders = senders(planner, guests)
     view.senderOwners = policy.senderOwners
-    view.texts = state.answeredTexts(at: now)
+    view.texts = state.answeredTexts(at: planner.now)
     if view != previous { view.version += 1 }
     return view
 }

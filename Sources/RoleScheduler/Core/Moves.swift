@@ -35,9 +35,9 @@ extension Planner {
     /// Too many machines lost at once look like a fault of the observer: nothing moves of its own will.
     private mutating func freeze() -> Bool {
         var (known, lost) = (0, 0)
-        for machine in machines where machine.record.state != .joining {
+        for place in machines.indices where machines[place].record.state != .joining {
             known += 1
-            guard let down = machine.record.downSince else { continue }
+            guard let down = machines[place].record.downSince else { continue }
             if now.since(down) <= policy.guards.freezeWindow { lost += 1 }
         }
         guard known > 0, Double(lost) > policy.guards.freezeWhenLost * Double(known) else {
@@ -50,7 +50,7 @@ extension Planner {
 
     /// After a restart nothing moves of its own will until everybody had the time to report.
     private mutating func isSettling() -> Bool {
-        let awaited = machines.count(where: \.isAwaited)
+        let awaited = machines.indices.count { machines[$0].isAwaited }
         guard awaited > 0 else { return false }
         stop = stop ?? .starting(awaited: awaited)
         notes.append("just started: \(awaited) machines have not reported yet")
@@ -96,7 +96,8 @@ extension Planner {
     /// role keeps its floor without them, or at once when nobody could take over.
     private mutating func obeyPolicy(_ budget: inout Int) {
         var successors: [Role: Bool] = [:]
-        for place in machines.indices where budget > 0 && !machines[place].hasMoved {
+        for place in machines.indices
+        where budget > 0 && !machines[place].isFree && !machines[place].hasMoved {
             guard case .serving(let role) = machines[place].record.state,
                 machines[place].isForbidden(role), let rule = policy[role]
             else { continue }
@@ -288,10 +289,9 @@ extension Planner {
     /// The idle machine that is best taken for `role`; of equals the first.
     private func idle(for role: Role) -> Int? {
         func rank(_ place: Int) -> (Int, Double, Int, Int) {
-            let machine = machines[place]
-            return (
-                machine.rule.pin == role ? 0 : 1, -machine.rule.capacity, machine.record.falls,
-                place
+            (
+                machines[place].rule.pin == role ? 0 : 1, -machines[place].rule.capacity,
+                machines[place].record.falls, place
             )
         }
         return machines.indices.lazy

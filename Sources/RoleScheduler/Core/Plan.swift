@@ -15,6 +15,14 @@ public func plan(
     policy: Policy, state: FarmState, demand: Demand, health: [SmurfID: Health], now: Moment,
     timeOfDay: TimeOfDay? = nil, cores: [String: CoreSight] = [:]
 ) -> Plan {
+    planned(policy, state, demand, health, now, timeOfDay, cores).0
+}
+
+/// The plan, and the machines as they stand at its end.
+func planned(
+    _ policy: Policy, _ state: FarmState, _ demand: Demand, _ health: [SmurfID: Health],
+    _ now: Moment, _ timeOfDay: TimeOfDay?, _ cores: [String: CoreSight]
+) -> (Plan, Planner) {
     var state = state
     let phase = PhaseWatch(policy: policy, demand: demand, now: now, timeOfDay: timeOfDay)
         .step(&state)
@@ -29,7 +37,7 @@ public func plan(
         strength: planner.strength
     ).stabilise(&planner.state)
     planner.move(outcomes)
-    return planner.finish(outcomes)
+    return (planner.finish(outcomes), planner)
 }
 
 /// What one call of `plan` decided.
@@ -58,16 +66,16 @@ public struct Plan: Hashable, Sendable {
 
 /// The working state of one call of `plan`. Machines go by their place in `machines`, which nobody but `update` changes.
 struct Planner: Sendable {
-    let policy: Policy
+    private(set) var policy: Policy
     /// The policy's roles, the most important first.
-    let rules: [RolePolicy]
+    private(set) var rules: [RolePolicy]
     let now: Moment
     /// Its records are those of `machines` only after `settle`.
     var state: FarmState
     /// Sorted by id, as everything walks them; a plan neither adds nor removes any.
     private(set) var machines: [Machine] = []
-    /// Of the roles that the policy has or somebody still holds.
-    private(set) var tallies: [Role: RoleTally] = [:]
+    /// Of the roles that the policy has or somebody still holds: a few, which are sooner compared than hashed.
+    private(set) var tallies: [(role: Role, tally: RoleTally)] = []
     /// Machines between two roles.
     private(set) var moving = 0
     var actions: [Plan.Action] = []
@@ -80,7 +88,7 @@ struct Planner: Sendable {
     var blocked: [Role: Delay] = [:]
     var stop: Delay?
     private let watch: Machine.Watch
-    private let floors: [Role: Int]
+    private var floors: [Role: Int]
     private let checked: Set<Role>
 
     init(policy: Policy, state: FarmState, health: [SmurfID: Health], now: Moment) {
@@ -88,21 +96,31 @@ struct Planner: Sendable {
         self.state = state
         self.now = now
         rules = policy.rolesByPriority
-        floors = Dictionary(
-            policy.roles.map { ($0.role, $0.min) }, uniquingKeysWith: { first, _ in first })
+        floors = Planner.floors(of: policy)
         checked = Set(policy.roles.filter { $0.check != nil }.map(\.role))
         watch = Machine.Watch(policy.guards, resumed: state.resumed, now: now)
         let members = MemberRules(policy)
         machines.reserveCapacity(state.smurfs.count)
-        for (id, index) in zip(state.smurfs.keys, state.smurfs.indices).sorted(by: { $0.0 < $1.0 })
-        {
+        for index in state.sortedIndices {
+            let (id, record) = state.smurfs[index]
             machines.append(
                 Machine(
-                    id: id, record: state.smurfs[index].value, report: health[id],
-                    rule: members.rule(of: id, state.smurfs[index].value.labels),
-                    watch))
+                    id: id, record: record, report: health[id],
+                    rule: members.rule(of: id, record.labels), watch))
             count(machines.count - 1, 1)
         }
+    }
+
+    private static func floors(of policy: Policy) -> [Role: Int] {
+        Dictionary(policy.roles.map { ($0.role, $0.min) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// The same machines, when `state` is theirs, under a policy that says the same of each of them.
+    func under(_ policy: Policy, _ state: FarmState) -> Planner {
+        var planner = self
+        (planner.policy, planner.rules) = (policy, policy.rolesByPriority)
+        (planner.floors, planner.state) = (Planner.floors(of: policy), state)
+        return planner
     }
 
     /// Where the machine stands in `machines`; nil when the farm does not know it.
@@ -121,7 +139,9 @@ struct Planner: Sendable {
     func isFit(_ place: Int) -> Bool { machines[place].isFit }
 
     /// Counts of `role`.
-    func tally(_ role: Role) -> RoleTally { tallies[role] ?? RoleTally() }
+    func tally(_ role: Role) -> RoleTally {
+        tallies.first { $0.role == role }?.tally ?? RoleTally()
+    }
 
     /// Whether the policy has the role.
     func isKnown(_ role: Role) -> Bool { floors[role] != nil }
@@ -134,7 +154,9 @@ struct Planner: Sendable {
 
     /// Members of `role` that are answered and fit.
     func healthyServing(_ role: Role) -> [SmurfID] {
-        machines.lazy.filter { $0.isFit && $0.record.state == .serving(role) }.map(\.id)
+        machines.indices.lazy
+            .filter { machines[$0].isFit && machines[$0].record.state == .serving(role) }
+            .map { machines[$0].id }
     }
 
     /// Of each role with a latency: members that are fit and have been answered for longer than answers are kept.
@@ -155,7 +177,9 @@ struct Planner: Sendable {
     /// What the average member of a role does of the role's capacity; of a role without members, what those do that could
     /// hold it. Roles that are not in it: 1.
     var strength: [Role: Double] {
-        guard machines.contains(where: { $0.rule.capacity != 1 }) else { return [:] }
+        guard machines.indices.contains(where: { machines[$0].rule.capacity != 1 }) else {
+            return [:]
+        }
         var strength: [Role: Double] = [:]
         for rule in policy.roles {
             let able = machines.indices.filter { isUsable($0) && mayHold($0, rule.role) }
@@ -176,10 +200,15 @@ struct Planner: Sendable {
     }
 
     private mutating func count(_ place: Int, _ step: Int) {
-        let machine = machines[place]
-        if machine.record.isMoving { moving += step }
-        guard let role = machine.record.assigned else { return }
-        tallies[role, default: RoleTally()].count(machine, role, step)
+        let isMoving = machines[place].record.isMoving
+        if isMoving { moving += step }
+        guard let role = machines[place].record.assigned else { return }
+        var number = 0
+        while number < tallies.count, tallies[number].role != role { number += 1 }
+        if number == tallies.count { tallies.append((role, RoleTally())) }
+        tallies[number].tally.count(
+            isWarming: isMoving, isFit: machines[place].isFit,
+            isForbidden: machines[place].isForbidden(role), step)
     }
 
     /// Brings changed records into the state.

@@ -51,6 +51,13 @@ public struct Policy: Hashable, Sendable {
     /// The role's rules; nil when the policy has no such role.
     public subscript(role: Role) -> RolePolicy? { roles.first { $0.role == role } }
 
+    /// How long answers of a role may be kept, in seconds, for those who ask at every report; nil when there is no such role.
+    public func ttl(of role: Role) -> UInt32? {
+        // By index: a rule is large, and whoever copies it pays for each of its parts.
+        for index in roles.indices where roles[index].role == role { return roles[index].ttl }
+        return nil
+    }
+
     /// What the policy says of one machine; a machine it does not list may hold any role.
     public func member(_ id: SmurfID) -> MemberPolicy {
         members.first { $0.id == id } ?? MemberPolicy(id: id)

@@ -86,11 +86,10 @@ extension RoleSchedulerService {
         return silent
     }
 
-    /// How long to wait for the next plan when nothing rings: so long that plans take a hundredth of the time, but never
-    /// longer than half a second, or than `interval` if that is more. What happens rings; only time passes without.
+    /// How long to wait for the next plan when nothing rings: so long that plans take a 200th of the time, but never longer than half a second, or than `interval` if that is more. What happens rings; only time passes without.
     /// - Parameter planning: what a plan takes.
     nonisolated func pause(_ interval: Duration, after planning: Duration) -> Duration {
-        max(interval, min(planning * 100, .milliseconds(500)))
+        max(interval, min(planning * 200, .milliseconds(500)))
     }
 
     /// Takes up what the leader has written.

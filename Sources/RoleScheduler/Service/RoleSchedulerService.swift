@@ -123,11 +123,28 @@ public actor RoleSchedulerService {
         load: Double, work: UInt64, labels: [Label] = []
     ) throws(OverrideError) {
         let now = moment()
+        let record = state.smurfs[id]
+        if addresses != record?.addresses { try arrive(id, record, addresses, labels) }
+        let known = labels.count < 2 ? labels : Set(labels).sorted()
+        if known != record?.labels { labelled[id] = known }
+        let said = Health(
+            heard: now, ready: ready, role: role, connections: max(connections, 0),
+            load: load.isFinite ? load : 0, work: work)
+        let before = health.updateValue(said, forKey: id)
+        if before?.ready != ready || before?.role != role { bell.yield() }
+        meters[id, default: WorkMeter()].note(work, at: now)
+        watchForHoles(id, record, work, now)
+    }
+
+    /// Takes a machine up that is new, or elsewhere than its record says.
+    private func arrive(
+        _ id: SmurfID, _ record: SmurfRecord?, _ addresses: [IPAddress], _ labels: [Label]
+    ) throws(OverrideError) {
         for address in addresses {
             guard let why = address.whyNoMachineHasIt else { continue }
             throw OverrideError("'\(id)' says it is at \(address), which is \(why)")
         }
-        if state.smurfs[id] == nil, arrivals[id] == nil {
+        if record == nil, arrivals[id] == nil {
             guard policy.admits(id, labels) else {
                 throw OverrideError("'\(id)' is not among the policy's members")
             }
@@ -136,20 +153,9 @@ public actor RoleSchedulerService {
             }
             guard !addresses.isEmpty else { throw OverrideError("'\(id)' told no address") }
             arrivals[id] = addresses
-        } else if policy.member(id).addresses.isEmpty, !addresses.isEmpty,
-            state.smurfs[id]?.addresses != addresses
-        {
+        } else if !addresses.isEmpty, policy.member(id).addresses.isEmpty {
             arrivals[id] = addresses
         }
-        let known = Set(labels).sorted()
-        if known != state.smurfs[id]?.labels { labelled[id] = known }
-        let before = health[id]
-        health[id] = Health(
-            heard: now, ready: ready, role: role, connections: max(connections, 0),
-            load: load.isFinite ? load : 0, work: work)
-        if before?.ready != ready || before?.role != role { bell.yield() }
-        meters[id, default: WorkMeter()].note(work, at: now)
-        watchForHoles(id, work, now)
     }
 
     /// Notes a number of demand; absurd ones are dropped.
@@ -231,16 +237,16 @@ public actor RoleSchedulerService {
         suspectHoles(now)
         let health = checkedHealth(now)
         let began = ContinuousClock.now
-        let plan = plan(
+        var answerNotes: [String] = []
+        let (plan, membership) = planAndMembership(
             policy: policy, state: state, demand: demand, health: health, now: now,
-            timeOfDay: .local(Date()), cores: cores)
-        let (keys, keyNotes) = await sharedKeys()
-        var alarms = plan.notes + keyNotes + holeNotes + failedChecks + signalNotes
-        let view = numbered(
-            membership(
-                of: plan.state, policy: policy, health: health, now: now,
-                previous: current?.membership, notes: &alarms), keys)
+            timeOfDay: .local(Date()), cores: cores, previous: current?.membership,
+            notes: &answerNotes)
         planning = ContinuousClock.now - began
+        let (keys, keyNotes) = await sharedKeys()
+        let alarms =
+            plan.notes + keyNotes + holeNotes + failedChecks + signalNotes + answerNotes
+        let view = numbered(membership, keys)
         let entries = plan.actions.map {
             entry($0.smurf, from: $0.from.description, to: $0.to.description, "scheduler", $0.why)
         }

@@ -24,11 +24,11 @@ extension RoleSchedulerService {
     }
 
     /// A member is watched once all caches know it.
-    func watchForHoles(_ id: SmurfID, _ work: UInt64, _ now: Moment) {
+    /// - Parameter record: its own.
+    func watchForHoles(_ id: SmurfID, _ record: SmurfRecord?, _ work: UInt64, _ now: Moment) {
         let lasting = policy.guards.blackHoleAfter
-        guard lasting > .zero, case .serving(let role)? = state.smurfs[id]?.state,
-            let rule = policy[role], let since = state.smurfs[id]?.since,
-            now.since(since) >= .seconds(Int(rule.ttl))
+        guard lasting > .zero, let record, case .serving(let role) = record.state,
+            let ttl = policy.ttl(of: role), now.since(record.since) >= .seconds(Int(ttl))
         else { return holeWatch.note(id, serving: nil, work: work, over: lasting, at: now) }
         holeWatch.note(id, serving: role, work: work, over: lasting, at: now)
     }

@@ -24,7 +24,8 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
                 code: .invalidArgument,
                 message: "'\(first.smurf)' is no smurf id: use one LDH label")
         }
-        try await take(first, id)
+        var particulars = Particulars(first)
+        try await take(first, id, particulars)
         let orders = await scheduler.orders(for: id)
         // A child, so that it runs where this task runs.
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -36,7 +37,8 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
                 guard report.smurf == first.smurf else {
                     throw RPCError(code: .invalidArgument, message: "one stream, one smurf")
                 }
-                try await take(report, id)
+                particulars.read(report)
+                try await take(report, id, particulars)
             }
         }
     }
@@ -52,27 +54,27 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
                 "control node '\(standing.node)' does not lead: \(leader ?? "no node does now")")
     }
 
-    private func take(_ report: Smurffarm_V1_AgentReport, _ id: SmurfID) async throws {
-        try await hand(report, id, to: scheduler)
+    private func take(
+        _ report: Smurffarm_V1_AgentReport, _ id: SmurfID, _ particulars: Particulars
+    ) async throws {
+        try await hand(report, id, particulars, to: scheduler)
         guard report.webP95Ms > 0 else { return }
         await deliveries.monitor.note(latency: report.webP95Ms / 1000, of: id.name)
     }
 
     /// All that the scheduler has to do for a report, in one visit: a thousand come each second.
     private func hand(
-        _ report: Smurffarm_V1_AgentReport, _ id: SmurfID,
+        _ report: Smurffarm_V1_AgentReport, _ id: SmurfID, _ particulars: Particulars,
         to scheduler: isolated RoleSchedulerService
     ) throws {
         try checkThatThisNodeLeads(scheduler)
-        let addresses = report.addresses.compactMap { IPAddress($0) }
         let sum = report.sent.addingReportingOverflow(report.bounces)
         let work = sum.overflow ? report.sent : sum.partialValue
         do {
             try scheduler.report(
-                smurf: id, addresses: Array(addresses.prefix(16)), ready: report.ready,
-                role: Role(report.role), connections: Int(report.connections), load: report.load,
-                work: work &+ report.unsubscribes,
-                labels: report.labels.prefix(16).compactMap { Label($0) })
+                smurf: id, addresses: particulars.addresses, ready: report.ready,
+                role: particulars.role, connections: Int(report.connections),
+                load: report.load, work: work &+ report.unsubscribes, labels: particulars.labels)
         } catch {
             throw RPCError(code: .permissionDenied, message: "\(error)")
         }
@@ -97,5 +99,30 @@ struct RegistryProvider: Smurffarm_V1_Registry.SimpleServiceProtocol {
         try await deliveries.deposit(request.items)
         // What was no longer known here is receipted too: asking again would not help.
         return .with { $0.upTo = request.items.map(\.sequence).max() ?? 0 }
+    }
+}
+
+/// Of a machine's reports what seldom changes, read when it does: a thousand reports come each second.
+private struct Particulars {
+    private(set) var addresses: [IPAddress] = []
+    private(set) var labels: [Label] = []
+    private(set) var role: Role?
+    private var texts: (addresses: [String], labels: [String], role: String) = ([], [], "")
+
+    init(_ first: Smurffarm_V1_AgentReport) { read(first) }
+
+    mutating func read(_ report: Smurffarm_V1_AgentReport) {
+        if report.addresses != texts.addresses {
+            texts.addresses = report.addresses
+            addresses = Array(report.addresses.compactMap { IPAddress($0) }.prefix(16))
+        }
+        if report.labels != texts.labels {
+            texts.labels = report.labels
+            labels = report.labels.prefix(16).compactMap { Label($0) }
+        }
+        if report.role != texts.role {
+            texts.role = report.role
+            role = Role(report.role)
+        }
     }
 }

@@ -45,7 +45,7 @@ public final class AgentThread: TaskExecutor {
     /// machines, or one that says little, is answered at once.
     struct Pace: Sendable {
         /// Microseconds.
-        static let rest: UInt32 = 4_000
+        static let rest: UInt32 = 8_000
         /// Over which jobs are counted.
         static let window = TimeAmount.milliseconds(100)
         /// Jobs in a window from which on it rests: two or three are a report.

@@ -1,5 +1,6 @@
 public import Farm
 public import GRPCNIOTransportHTTP2
+import NIOCore
 
 /// The files by which machines of a farm know each other: certificate, private key, and the farm's own CA.
 /// Names in certificates are not compared: machines meet by addresses, and the CA certifies nobody else.
@@ -65,11 +66,23 @@ extension MachineSecurity {
     }
 
     /// The same for the server that agents report to. An order is written as soon as it is made: there is seldom another
-    /// to wait for, and waiting takes a timer of its own.
+    /// to wait for, and waiting takes a timer of its own. Agents are not asked whether they are there, because they say so
+    /// every second.
     public static var registryConfiguration: HTTP2ServerTransport.Posix.Config {
+        registryConfiguration(silence: silence + silence / 2)
+    }
+
+    /// - Parameter silence: after which a connection is given up.
+    static func registryConfiguration(silence: Duration) -> HTTP2ServerTransport.Posix.Config {
         var configuration = serverConfiguration
         configuration.connection.flushCoalescing = nil
-        configuration.channelDebuggingCallbacks.onAcceptTCPConnection = UnsharedReads.add(to:)
+        // The transport can only be told to ask seldom.
+        configuration.connection.keepalive.time = .seconds(86_400)
+        configuration.channelDebuggingCallbacks.onAcceptTCPConnection = { channel in
+            UnsharedReads.add(to: channel).flatMap {
+                SilenceWatch.add(to: channel, patience: silence)
+            }
+        }
         return configuration
     }
 
