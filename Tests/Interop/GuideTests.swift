@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension InteropTests {
-    /// The commands of the guides to operation and to signing are typed as they stand there, by root, on a machine that has
+    /// The commands of the guides to operation, to signing and to the control API are typed as they stand there, by root, on a machine that has
     /// only policy and zone file.
     @Suite(.serialized, .enabled(if: geteuid() == 0, "ports and accounts of its own need root"))
     struct GuideTests {
@@ -92,6 +92,20 @@ extension InteropTests {
             ] {
                 #expect(result.output.contains(line), "'\(line)' is missing in \(said)")
             }
+        }
+
+        /// A program that knows nothing but the file of the service asks and orders.
+        @Test(.timeLimit(.minutes(4))) func theControlNodeIsAskedFromPython() async throws {
+            let guide = try TypedGuide("control-api.md")
+            let result = try await guide.type(
+                within: 200, before: files(nameServer: "127.0.0.1"), isAlone: true)
+            let said = "\(result.output)\n\(result.errors.suffix(6000))"
+            #expect(result.status == 0, "\(said)")
+            for line in [
+                "s03 is drained and held for 1 h", "web wants 1 has s0", "s03 inventory",
+                "refused, as it should be",
+            ] { #expect(result.output.contains(line), "'\(line)' is missing in \(said)") }
+            #expect(result.errors.contains("FAILED_PRECONDITION: "), "\(said)")
         }
     }
 }

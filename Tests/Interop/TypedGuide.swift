@@ -35,7 +35,7 @@ struct TypedGuide {
             set -emo pipefail
             mkdir \(directory.file("room"))
             cd \(directory.file("room"))
-            for name in Examples Zones .build; do ln -s \(Product.root)/$name $name; done
+            for name in Examples Zones Protos .build; do ln -s \(Product.root)/$name $name; done
             trap 'for job in $(jobs -p); do kill -KILL -- -$job 2>/dev/null || true; done' EXIT
             \(isAlone ? TypedGuide.ownRoom : "")
             \(before)
