@@ -71,6 +71,15 @@ extension InteropTests {
             try await eventually("the others are there") {
                 try await farm.members("smtp-out").count == 3
             }
+            // Its agent is content: history must not say that it was not ready.
+            let reason = "a black hole: it does nothing while most of its peers work"
+            let history = try await farm.smurf("history").output
+            #expect(
+                history.split(separator: "\n").contains {
+                    $0.contains("s03") && $0.contains("serving smtp-out") && $0.hasSuffix(reason)
+                }, "\(history)")
+            let explained = try await farm.smurf("explain", "s03").output
+            #expect(explained.contains(reason), "\(explained)")
             let before = try await farm.settled("slow")
             try await eventually("the others go on") { try await farm.settled("slow") > before }
             try await farm.stop()

@@ -14,7 +14,7 @@ extension Planner {
         if machine.record.override?.kind == .hold { return .held }
         // A cordoned machine without a role cannot take one: it is no machine to share out.
         if machine.record.cordon != nil, machine.record.assigned == nil { return .cordoned }
-        return machine.isFit ? nil : .unfit
+        return machine.isFit ? nil : machine.doubt.map { .doubted($0) } ?? .unfit
     }
 
     /// Why the machine may not hold the role, by policy or by operators' words; nil when it may.

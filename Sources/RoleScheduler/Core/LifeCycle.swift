@@ -65,7 +65,7 @@ extension Planner {
             if !isKnown(role) {
                 change(place, to: .draining(role), .roleGone)
             } else if isDead(record) {
-                fall(place, to: .draining(role), machines[place].isUp ? .unready : .dead)
+                fall(place, to: .draining(role), causeOfDeath(place))
             } else if record.falls > 0, age >= Planner.fallsForgotten {
                 update(place) { $0.falls = 0 }
             }
@@ -89,7 +89,7 @@ extension Planner {
         } else if age >= rule.warm, isReady(place, role) {
             change(place, to: .serving(role), .ready)
         } else if age >= limit {
-            fall(place, to: .idle, .neverReady(role, within: limit))
+            fall(place, to: .idle, .neverReady(role, within: limit, machines[place].doubt))
         }
     }
 
@@ -109,6 +109,11 @@ extension Planner {
         } else if age >= max(rule?.drain.deadline ?? .zero, wait) {
             change(place, to: .idle, .drainDeadline(connections: connections))
         }
+    }
+
+    private func causeOfDeath(_ place: Int) -> Cause {
+        guard machines[place].isUp else { return .dead }
+        return machines[place].doubt.map { .doubted($0) } ?? .unready
     }
 
     private func isDead(_ record: SmurfRecord) -> Bool {
