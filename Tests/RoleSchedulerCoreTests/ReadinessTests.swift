@@ -78,6 +78,25 @@ import Testing
         #expect(farm.tick().actions.map(\.cause) == [.moved(by: "me", reason: "look at it")])
     }
 
+    /// A machine that cannot be counted on makes its role too big by one: it goes, and nobody who works.
+    @Test func whoIsOfNoUseGoesBeforeWhoWorks() throws {
+        let load = ["outbound.backlog": 1e6, "bounces.arrival": 0, "unsubscribes.arrival": 0]
+        for isSilent in [false, true] {
+            var farm = settled(smurfs: 12, load)
+            let victim = try #require(
+                farm.state.ids.last { farm.state.smurfs[$0]?.state == .serving(Roles.out) })
+            if isSilent { farm.down = [victim] } else { farm.doubts = [victim: .blackHole] }
+            var left: [Plan.Action] = []
+            for _ in 0..<60 {
+                for (name, value) in load { farm.demand.note(name, value, at: farm.now) }
+                left += farm.tick().actions.filter { $0.from == .serving(Roles.out) }
+            }
+            #expect(left.map(\.smurf) == [victim], "\(left)")
+            #expect(
+                left.first?.cause == (isSilent ? .surplus(Roles.out) : .doubted(.blackHole)))
+        }
+    }
+
     @Test func aShortFailureIsForgiven() throws {
         var farm = settled(smurfs: 4, quiet)
         let victim = try server(farm, Roles.web)
