@@ -13,6 +13,8 @@ public struct Health: Hashable, Sendable {
     public var load: Double
     /// Work units done over this run of the agent (messages sent, bounces taken, requests served).
     public var work: UInt64
+    /// Why it counts as not ready although it may have said that it is; nil: nobody but itself says anything.
+    public private(set) var doubt: Doubt?
 
     public init(
         heard: Moment, ready: Bool, role: Role?, connections: Int, load: Double, work: UInt64
@@ -23,5 +25,11 @@ public struct Health: Hashable, Sendable {
         self.connections = connections
         self.load = load
         self.work = work
+    }
+
+    /// Lets it count as not ready, and says why.
+    public mutating func doubt(_ doubt: Doubt) {
+        ready = false
+        self.doubt = doubt
     }
 }

@@ -30,6 +30,30 @@ extension InteropTests {
 
     @Suite(.serialized)
     struct BlackHoleTests {
+        /// What was recorded has the hole, and a simulated farm that lives through it has it too.
+        private func replays(_ farm: FarmFixture) async throws {
+            let file = farm.directory.file("run.jsonl")
+            let exported = try await run(
+                [
+                    Product.smurf, "trace", "export", "--data", farm.directory.file("data"),
+                    "--to", file,
+                ])
+            #expect(exported.status == 0, "\(exported.errors)")
+            let text = try String(contentsOfFile: file, encoding: .utf8)
+            #expect(text.contains("\"hole\":3"), "\(text)")
+            let again = try await run(
+                [
+                    Product.smurf, "policy", "simulate", farm.directory.file("policy.yml"),
+                    "--trace", file, "--recipients", "6000", "--smurfs", "4", "--json",
+                ])
+            #expect(again.status == 0, "\(again.errors)")
+            let outcomes = try JSONSerialization.jsonObject(with: Data(again.output.utf8))
+            let outcome = try #require((outcomes as? [[String: Any]])?.first)
+            let machines = try #require(outcome["machines"] as? [String])
+            let holes = try #require(outcome["holes"] as? [[String: Any]])
+            #expect(holes.map { $0["smurf"] as? String } == [machines[2]], "\(holes)")
+        }
+
         /// A relay that takes connections and says nothing, so that its agent says that all is well, holds rows, and
         /// never sends one: it leaves the name, and the others go on.
         @Test(.timeLimit(.minutes(4)))
@@ -71,8 +95,18 @@ extension InteropTests {
             try await eventually("the others are there") {
                 try await farm.members("smtp-out").count == 3
             }
+            // Its agent is content: history must not say that it was not ready.
+            let reason = "a black hole: it does nothing while most of its peers work"
+            let history = try await farm.smurf("history").output
+            #expect(
+                history.split(separator: "\n").contains {
+                    $0.contains("s03") && $0.contains("serving smtp-out") && $0.hasSuffix(reason)
+                }, "\(history)")
+            let explained = try await farm.smurf("explain", "s03").output
+            #expect(explained.contains(reason), "\(explained)")
             let before = try await farm.settled("slow")
             try await eventually("the others go on") { try await farm.settled("slow") > before }
+            try await replays(farm)
             try await farm.stop()
             await hole.stop()
         }

@@ -13,6 +13,8 @@ struct FarmSimulation {
     var down: Set<SmurfID> = []
     /// Up, and say that their listeners are not.
     var unready: Set<SmurfID> = []
+    /// Up, content, and taken for not ready by somebody else.
+    var doubts: [SmurfID: Doubt] = [:]
     /// Since when each member has said in every report that it is not ready for the role it serves.
     private(set) var unreadySince: [SmurfID: Moment] = [:]
     /// What the delivery cores said.
@@ -35,7 +37,8 @@ struct FarmSimulation {
             health[id] = Health(
                 heard: now, ready: !unready.contains(id), role: state.smurfs[id]?.role,
                 connections: connections(id), load: 0, work: 0)
-            if case .serving? = state.smurfs[id]?.state, unready.contains(id) {
+            if let doubt = doubts[id] { health[id]?.doubt(doubt) }
+            if case .serving? = state.smurfs[id]?.state, health[id]?.ready == false {
                 unreadySince[id] = unreadySince[id] ?? now
             } else {
                 unreadySince[id] = nil

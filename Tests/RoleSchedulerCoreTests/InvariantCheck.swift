@@ -19,7 +19,7 @@ struct InvariantCheck {
     func broken() -> [String] {
         movesAreFew() + targetsAreLawful() + transitionsAreLegal() + drainsAreFull()
             + dwellIsKept() + floorsAreKept() + capabilitiesAreKept() + cordonsAreKept()
-            + targetsAreExplained() + delaysAreExplained() + auditIsWhole()
+            + targetsAreExplained() + delaysAreExplained() + auditIsWhole() + causesAreTrue()
     }
 
     /// Moves of the scheduler's own will: not recoveries, deaths or operators' words.
@@ -28,8 +28,7 @@ struct InvariantCheck {
             switch (action.from, action.to) {
             case (.idle, .warming): true
             case (.serving, .draining):
-                !action.why.hasPrefix("dead") && action.why != "role is gone"
-                    && !action.why.hasPrefix("held") && !action.why.hasPrefix("forbidden")
+                if case .moved = action.cause { true } else { action.cause.isChosen }
             default: false
             }
         }
@@ -178,6 +177,20 @@ struct InvariantCheck {
             let labels = before.smurfs[action.smurf]?.labels ?? []
             return MemberRules(policy).rule(of: action.smurf, labels).allows(role)
                 ? nil : "I4: \(action.smurf) must not hold \(role)"
+        }
+    }
+
+    /// What is held against a machine is the reason exactly when there is something and it is up.
+    private func causesAreTrue() -> [String] {
+        plan.actions.compactMap { action in
+            let doubt = simulation.health[action.smurf]?.doubt
+            switch action.cause {
+            case .doubted(let said), .neverReady(_, _, let said?):
+                return said == doubt ? nil : "E: \(action.smurf) is said to be \(said)"
+            case .unready:
+                return doubt == nil ? nil : "E: \(action.smurf) is \(doubt.debugDescription)"
+            default: return nil
+            }
         }
     }
 

@@ -42,7 +42,7 @@ import Testing
             for _ in 0..<20 { InvariantTests.disturb(&farm, &random) }
             farm.down = []
             for id in farm.ids { farm.state.smurfs[id]?.override = nil }
-            let broken = farm.unready
+            let broken = farm.unready.union(farm.doubts.keys)
             let signals = Dictionary(
                 uniqueKeysWithValues: ["a", "b", "c", "d"].map {
                     ($0, Double.random(in: 0...30, using: &random))
@@ -217,6 +217,12 @@ import Testing
             let id = farm.ids.randomElement(using: &random)
         {
             farm.state.smurfs[id]?.labels = randomLabels(&random)
+        }
+        if Int.random(in: 0..<12, using: &random) == 0,
+            let id = farm.ids.randomElement(using: &random)
+        {
+            let doubt = Bool.random(using: &random) ? Doubt.blackHole : .check(trouble: "refused")
+            farm.doubts[id] = farm.doubts[id] == nil ? doubt : nil
         }
         let core = ["east", "west"][Int.random(in: 0...1, using: &random)]
         if Int.random(in: 0..<6, using: &random) == 0 {

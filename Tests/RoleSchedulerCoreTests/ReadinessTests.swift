@@ -44,6 +44,59 @@ import Testing
         #expect(farm.serving(Roles.in) == 4)
     }
 
+    /// History said of black holes that they were "up but not ready", which their agents had denied.
+    @Test func whatOthersHoldAgainstAMemberIsTheReason() throws {
+        for doubt in [Doubt.blackHole, .check(trouble: "connection refused")] {
+            var farm = settled(smurfs: 4, quiet)
+            let victim = try server(farm, Roles.web)
+            farm.doubts = [victim: doubt]
+            var causes: [Cause] = []
+            for _ in 0..<70 {
+                for (name, value) in quiet { farm.demand.note(name, value, at: farm.now) }
+                causes += farm.tick().actions.filter { $0.smurf == victim }.map(\.cause)
+            }
+            #expect(causes.first == .doubted(doubt), "\(causes)")
+            let view = PlanView(
+                policy: farm.policy, state: farm.state, health: farm.health, now: farm.now)
+            #expect(view.whyNot(victim, Roles.in) == .draining(Roles.web))
+            #expect(farm.state.smurfs[victim]?.reason == doubt.description)
+        }
+    }
+
+    /// An operator's word and the policy's stay the reason, whatever else is held against the machine.
+    @Test func anOperatorsWordStaysTheReason() throws {
+        var farm = settled(smurfs: 4, quiet)
+        let victim = try server(farm, Roles.web)
+        farm.doubts = [victim: .blackHole]
+        farm.run(seconds: 25, quiet)
+        #expect(
+            PlanView(policy: farm.policy, state: farm.state, health: farm.health, now: farm.now)
+                .whyNot(victim, Roles.in) == .doubted(.blackHole))
+        farm.state.smurfs[victim]?.override = Override(
+            kind: .move(Roles.in), until: farm.now.advanced(by: .seconds(60)), reason: "look at it",
+            by: "me")
+        #expect(farm.tick().actions.map(\.cause) == [.moved(by: "me", reason: "look at it")])
+    }
+
+    /// A machine that cannot be counted on makes its role too big by one: it goes, and nobody who works.
+    @Test func whoIsOfNoUseGoesBeforeWhoWorks() throws {
+        let load = ["outbound.backlog": 1e6, "bounces.arrival": 0, "unsubscribes.arrival": 0]
+        for isSilent in [false, true] {
+            var farm = settled(smurfs: 12, load)
+            let victim = try #require(
+                farm.state.ids.last { farm.state.smurfs[$0]?.state == .serving(Roles.out) })
+            if isSilent { farm.down = [victim] } else { farm.doubts = [victim: .blackHole] }
+            var left: [Plan.Action] = []
+            for _ in 0..<60 {
+                for (name, value) in load { farm.demand.note(name, value, at: farm.now) }
+                left += farm.tick().actions.filter { $0.from == .serving(Roles.out) }
+            }
+            #expect(left.map(\.smurf) == [victim], "\(left)")
+            #expect(
+                left.first?.cause == (isSilent ? .surplus(Roles.out) : .doubted(.blackHole)))
+        }
+    }
+
     @Test func aShortFailureIsForgiven() throws {
         var farm = settled(smurfs: 4, quiet)
         let victim = try server(farm, Roles.web)

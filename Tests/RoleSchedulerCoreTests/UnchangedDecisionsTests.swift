@@ -7,7 +7,7 @@ import Testing
 @Suite struct UnchangedDecisionsTests {
     private static let farms: UInt64 = 100
     private static let steps = 150
-    private static let decided: UInt64 = 0xDD01_C753_CA9A_8DE5
+    private static let decided: UInt64 = 0xD8EF_D4B5_00F4_5702
 
     @Test func decisionsAreWhatTheyWere() {
         var digest = Digest()

@@ -37,6 +37,39 @@ import Testing
         #expect(try RecordedTrace(directory: directory.path).lines.last?.ms == 24_000)
     }
 
+    /// Who is a hole or has labels is said once; a new file says it again, because the old one will go.
+    @Test func holesAndLabelsAreWritten() throws {
+        let directory = try TemporaryDirectory()
+        let writer = TraceWriter(directory: directory.path, longest: 600)
+        let id = try #require(id)
+        let label = try #require(Label("rack=b"))
+        for second in 0..<40 {
+            let now = Moment(seconds: Double(second))
+            var demand = Demand()
+            demand.note("a", Double(second), at: now)
+            var state = FarmState()
+            state.smurfs[id] = SmurfRecord(addresses: [], since: now)
+            state.smurfs[id]?.labels = second < 35 ? [label] : []
+            let holes = (10..<38).contains(second) ? [id: Moment(seconds: 4)] : [:]
+            writer.note(
+                demand, state, down: [], holes: holes, [], now: now, ms: Int64(second) * 1000)
+            guard second == 12 || second == 39 else { continue }
+            let trace = try RecordedTrace(directory: directory.path)
+            if second == 12 {
+                let hole = try #require(trace.lines.first { $0.hole == "s01" })
+                #expect(hole.ms == 10_000 && hole.idle == 6000)
+                #expect(trace.lines.count { $0.hole != nil } == 1)
+                #expect(trace.lines.first { $0.smurf == "s01" }?.labels == ["rack=b"])
+            } else {
+                #expect(trace.lines.first?.ms ?? 0 > 12_000, "the first file is gone")
+                let said = trace.lines.filter { $0.smurf == "s01" }.map(\.labels)
+                #expect(said.first == ["rack=b"] && said.last == [], "\(said)")
+                #expect(trace.lines.first { $0.hole == "s01" }?.idle ?? 0 > 6000)
+                #expect(trace.lines.last { $0.well != nil }?.ms == 38_000)
+            }
+        }
+    }
+
     @Test func theFilesAreBounded() throws {
         let directory = try TemporaryDirectory()
         let writer = TraceWriter(directory: directory.path, longest: 2000)

@@ -41,6 +41,22 @@ import Testing
         }
     }
 
+    /// A hole is drawn, and who leaves for it is named with its label and the reason.
+    @Test func showsHolesAndLabels() throws {
+        var scenario = Scenario()
+        scenario.recipients = 200_000
+        scenario.lead = 60
+        scenario.horizon = 1800
+        scenario.labels = [.init(label: try #require(Label("rack=b")), machines: 1...12)]
+        scenario.holes = [.init(at: 60, lasting: 1700, .some(2))]
+        let outcome = simulate(scenario, .policy(SeedFarm.policy), name: "")
+        let text = Picture(outcome, title: "", zone: "z").svg
+        let left = try #require(outcome.log.first { $0.isDoubted })
+        #expect(text.contains("black holes</text>"))
+        #expect(text.contains("▼ \(left.smurf) [rack=b] smtp-out: a black hole"))
+        #expect(!Picture(self.outcome(), title: "", zone: "z").svg.contains("black hole"))
+    }
+
     @Test func nothingToShowIsNoTrap() {
         #expect(Picture(Outcome(name: ""), title: "", zone: "").svg.contains("Nobody moved."))
     }

@@ -27,7 +27,9 @@ import Testing
     @Test(arguments: [
         #"{"at":-1,"down":1}"#, #"{"at":1}"#, #"{"at":1,"down":0}"#, #"{"at":1,"down":1,"up":1}"#,
         #"{"at":1,"signal":"x"}"#, #"{"at":1,"signal":"x","value":-2}"#, #"{"at":1e300,"up":1}"#,
-        #"{"at":1,"signal":"x","value":1,"down":2}"#,
+        #"{"at":1,"signal":"x","value":1,"down":2}"#, #"{"at":1,"hole":1,"well":1}"#,
+        #"{"at":1,"hole":0}"#, #"{"at":1,"machine":2}"#, #"{"at":1,"labels":["rack=b"]}"#,
+        #"{"at":1,"machine":2,"labels":["rack"]}"#, #"{"at":1,"down":2,"labels":["rack=b"]}"#,
     ])
     func absurdLinesAreRefused(_ json: String) throws {
         #expect(try line(json).fault != nil)
@@ -51,6 +53,43 @@ import Testing
         #expect(abs(sum(first) - 3600) < 40)
         #expect(abs(sum(again) - sum(first)) < 40)
         #expect(again.completion != nil)
+    }
+
+    /// Black holes and labels are in the trace of a run, and another run has the same.
+    @Test func holesAndLabelsAreLivedThroughAgain() throws {
+        let rack = try #require(Label("rack=b"))
+        var scenario = Scenario()
+        scenario.recipients = 60_000
+        scenario.lead = 60
+        scenario.horizon = 1200
+        scenario.labels = [.init(label: rack, machines: 1...2)]
+        scenario.holes = [.init(at: 70, lasting: 500, .some(2))]
+        let first = simulate(scenario, .policy(SeedFarm.policy), name: "")
+        #expect(first.holes.count == 2 && first.labels.count == 2)
+        scenario.trace = Trace(of: first)
+        (scenario.labels, scenario.holes) = ([], [])
+        let again = simulate(scenario, .policy(SeedFarm.policy), name: "")
+        #expect(again.labels == first.labels)
+        func stretches(_ outcome: Outcome) -> Set<String> {
+            Set(outcome.holes.map { "\($0.smurf) \($0.from) \($0.to ?? -1)" })
+        }
+        #expect(stretches(again) == stretches(first))
+    }
+
+    @Test func labelsOfTheTraceChange() throws {
+        var scenario = Scenario()
+        scenario.recipients = 60_000
+        scenario.lead = 60
+        scenario.trace = Trace([
+            try line(#"{"at":0,"machine":2,"labels":["rack=b","disk=slow"]}"#),
+            try line(#"{"at":300,"machine":2,"labels":[]}"#),
+            try line(#"{"at":0,"machine":3,"labels":["rack=b"]}"#),
+        ])
+        let outcome = simulate(scenario, .policy(SeedFarm.policy), name: "")
+        #expect(outcome.labels == ["s00002": ["disk=slow", "rack=b"], "s00003": ["rack=b"]])
+        let (both, one) = (outcome.labelled["rack=b"] ?? [:], outcome.labelled["disk=slow"] ?? [:])
+        #expect(one.values.reduce(0, +) > 0)
+        #expect(both.values.reduce(0, +) > one.values.reduce(0, +) + 0.5)
     }
 
     @Test func machinesOfTheTraceFail() throws {

@@ -40,6 +40,11 @@ public struct BlackHoleWatch: Sendable {
         stays[id, default: Stay(role: role)].note(work, serving: role, over: lasting, at: now)
     }
 
+    /// Since when, at least, the machine has done nothing in its present stay; nil when it is not watched.
+    public func idleSince(_ id: SmurfID) -> Moment? {
+        stays[id].flatMap { $0.lastWorked ?? $0.marks.first?.at }
+    }
+
     /// Looks who is a hole now. Who was found one stays it until its counter moves or it leaves the role.
     /// - Parameter lasting: the time that is judged. Peers count when they have worked in its second half too: when work
     ///   ends for all of them, whoever is out of it first is no hole.

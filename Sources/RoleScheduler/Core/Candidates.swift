@@ -15,7 +15,8 @@ extension Planner {
         if machines[place].record.cordon != nil, machines[place].record.assigned == nil {
             return .cordoned
         }
-        return machines[place].isFit ? nil : .unfit
+        if machines[place].isFit { return nil }
+        return machines[place].doubt.map { .doubted($0) } ?? .unfit
     }
 
     /// Why the machine may not hold the role, by policy or by operators' words; nil when it may.

@@ -10,7 +10,10 @@ public enum Cause: Hashable, Sendable {
     case dead
     /// Up, and not ready for the role it serves for too long.
     case unready
-    case neverReady(Role, within: Duration)
+    /// Up, and not ready because somebody else than its agent says so, for too long or while its role can do without it.
+    case doubted(Doubt)
+    /// With what is held against it, if it is not its own word.
+    case neverReady(Role, within: Duration, Doubt?)
     case fellOften(Int)
     // The policy and operators.
     case roleGone
@@ -46,8 +49,10 @@ extension Cause: CustomStringConvertible {
         case .drainDeadline(let connections): "drain deadline, \(connections) connections left"
         case .dead: "dead"
         case .unready: "dead: up but not ready"
-        case .neverReady(let role, let limit):
+        case .doubted(let doubt): doubt.description
+        case .neverReady(let role, let limit, let doubt):
             "not ready for \(role) within \(Int(limit.inSeconds)) s"
+                + (doubt.map { ": \($0)" } ?? "")
         case .fellOften(let times): "fell from service \(times) times"
         case .roleGone: "role is gone"
         case .forbidden(let role): "forbidden: the policy bars it from \(role)"

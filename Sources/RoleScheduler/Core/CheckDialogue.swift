@@ -62,7 +62,7 @@ public struct CheckDialogue: Sendable {
         while let reply = takeReply() {
             guard !reply.isEmpty else { return .bad("speaks no SMTP") }
             let code = String(decoding: reply[0].prefix(3), as: UTF8.self)
-            let text = String(decoding: reply[0].prefix(60), as: UTF8.self)
+            let text = Self.shown(reply[0])
             switch phase {
             case .greeting:
                 guard code == "220" else { return .bad("greets by '\(text)'") }
@@ -81,6 +81,13 @@ public struct CheckDialogue: Sendable {
             }
         }
         return .wait
+    }
+
+    /// The beginning of a line, fit for a terminal and the history, whatever octets it has.
+    private static func shown(_ line: [UInt8]) -> String {
+        String(
+            decoding: line.prefix(60).map { (0x20...0x7E).contains($0) ? $0 : 0x3F },
+            as: UTF8.self)
     }
 
     /// The lines of the next whole reply (RFC 5321 §4.2.1); empty when it is none.

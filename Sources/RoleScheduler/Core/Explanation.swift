@@ -112,6 +112,8 @@ public enum WhyNot: Hashable, Sendable {
     case quarantined
     /// Silent, or not ready for what it serves.
     case unfit
+    /// Up, and taken for not ready because somebody else than its agent says so.
+    case doubted(Doubt)
     /// Not heard since a restart.
     case awaited
     /// Operators' words.

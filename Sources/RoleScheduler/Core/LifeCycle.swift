@@ -63,7 +63,7 @@ extension Planner {
             if !isKnown(role) {
                 change(place, to: .draining(role), .roleGone)
             } else if isDead(place) {
-                fall(place, to: .draining(role), machines[place].isUp ? .unready : .dead)
+                fall(place, to: .draining(role), causeOfDeath(place))
             } else if machines[place].record.falls > 0, age >= Planner.fallsForgotten {
                 update(place) { $0.falls = 0 }
             }
@@ -88,7 +88,7 @@ extension Planner {
         } else if age >= rule.warm, isReady(place, role) {
             change(place, to: .serving(role), .ready)
         } else if age >= limit {
-            fall(place, to: .idle, .neverReady(role, within: limit))
+            fall(place, to: .idle, .neverReady(role, within: limit, machines[place].doubt))
         }
     }
 
@@ -108,6 +108,11 @@ extension Planner {
         } else if age >= max(rule?.drain.deadline ?? .zero, wait) {
             change(place, to: .idle, .drainDeadline(connections: connections))
         }
+    }
+
+    private func causeOfDeath(_ place: Int) -> Cause {
+        guard machines[place].isUp else { return .dead }
+        return machines[place].doubt.map { .doubted($0) } ?? .unready
     }
 
     private func isDead(_ place: Int) -> Bool {

@@ -46,6 +46,9 @@ struct Machine: Sendable {
         isFit = isUp && record.unreadySince.map(watch.isRecent) ?? true
     }
 
+    /// What others than its agent hold against it while it is up.
+    var doubt: Doubt? { isUp ? report?.doubt : nil }
+
     /// Whether there can be records for it.
     var isResolvable: Bool { !record.addresses.isEmpty }
 

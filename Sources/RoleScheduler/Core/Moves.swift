@@ -140,6 +140,7 @@ extension Planner {
         let unproven = unprovenRoles()
         var emergencyLeft = state.lastMove.map { $0 < now } ?? true
         var given = Set<Role>()
+        var coming = Coming(self)
         while true {
             let needy = rules.filter {
                 isShort($0) && !given.contains($0.role)
@@ -150,13 +151,15 @@ extension Planner {
                 guard emergencyLeft, let rule = starving.first else { break }
                 emergencyLeft = false
                 var one = 1
-                if !help(rule, &one, isStarving: true, isEmergency: true) {
+                if !help(rule, &one, &coming, isStarving: true, isEmergency: true) {
                     given.insert(rule.role)
                 }
                 continue
             }
             guard let rule = starving.first ?? neediest(needy) else { break }
-            if !help(rule, &budget, isStarving: !starving.isEmpty, isEmergency: isFrozen) {
+            if !help(
+                rule, &budget, &coming, isStarving: !starving.isEmpty, isEmergency: isFrozen)
+            {
                 given.insert(rule.role)
             }
         }
@@ -203,46 +206,47 @@ extension Planner {
         }
     }
 
-    /// Gives `rule` one machine: an idle one, or begins to take one from a role that has too many.
-    /// - Returns: false when there is none; then nothing has changed.
+    /// Gives `rule` one machine: an idle one, or counts on one that will soon be idle, or begins to take one from a role
+    /// that has too many.
+    /// - Returns: whether it needs another one and may get it: false also when there is none.
     private mutating func help(
-        _ rule: RolePolicy, _ budget: inout Int, isStarving: Bool, isEmergency: Bool
+        _ rule: RolePolicy, _ budget: inout Int, _ coming: inout Coming, isStarving: Bool,
+        isEmergency: Bool
     ) -> Bool {
         let needy = rule.role
         if let place = idle(for: needy) {
             begin(place, .warming(needy), isStarving ? .floor(needy) : .demand(needy), &budget)
-            if rule.canary > .zero, state.canaries[needy] == nil {
-                state.canaries[needy] = machines[place].id
-            }
-            return true
-        }
-        // Those on their way out of another role will be idle soon, and who became idle in this plan is taken in the
-        // next: do not empty a second one, which would use up the movement for the length of a drain.
-        guard !isComing(needy) else {
-            blocked[needy] = .drain
+            guard rule.canary > .zero, state.canaries[needy] == nil else { return true }
+            state.canaries[needy] = machines[place].id
             return false
+        }
+        // Nobody is emptied for a member that is on its way: that would use up the movement for the length of a drain.
+        if let place = coming.take(for: needy, self, isShared: isEmergency) {
+            blocked[needy] = .drain
+            // Who is idle by now moves in the next plan.
+            if machines[place].record.state == .idle { budget -= 1 }
+            return !isEmergency && needsMore(rule, coming)
         }
         let mayTake = !isEmergency || tally(needy).healthy == 0
         var asked: Set<Role> = []
-        if mayTake, take(from: donor(for: rule), for: needy, isStarving, &budget) { return true }
-        if mayTake, replace(for: rule, &asked, isStarving, &budget) { return true }
+        if mayTake, take(from: donor(for: rule), for: needy, isStarving, &budget, &coming) {
+            return needsMore(rule, coming)
+        }
+        if mayTake, replace(for: rule, &asked, isStarving, &budget, &coming) { return true }
         blocked[needy] = blocked[needy] ?? .noMachine
         return false
     }
 
-    /// Whether somebody who may hold `role` will be idle soon, or became it in this plan.
-    private func isComing(_ role: Role) -> Bool {
-        machines.indices.contains { place in
-            switch machines[place].record.state {
-            case .draining: isUsable(place) && mayHold(place, role)
-            case .idle: machines[place].hasMoved && isUsable(place) && mayHold(place, role)
-            default: false
-            }
-        }
+    /// Whether those that it has and those that come for it are too few. Until the first of a series has proved itself,
+    /// no other comes.
+    private func needsMore(_ rule: RolePolicy, _ coming: Coming) -> Bool {
+        guard rule.canary == .zero || state.canaries[rule.role] != nil else { return false }
+        return tally(rule.role).assigned + coming.count(for: rule.role) < targets[rule.role] ?? 0
     }
 
     private mutating func take(
-        from donor: Int?, for needy: Role, _ isStarving: Bool, _ budget: inout Int
+        from donor: Int?, for needy: Role, _ isStarving: Bool, _ budget: inout Int,
+        _ coming: inout Coming
     ) -> Bool {
         guard let donor, case .serving(let giver) = machines[donor].record.state else {
             return false
@@ -251,6 +255,7 @@ extension Planner {
             donor, .draining(giver),
             isStarving ? .takenForFloor(needy, from: giver) : .takenForDemand(needy, from: giver),
             &budget)
+        coming.add(donor, for: needy)
         return true
     }
 
@@ -258,7 +263,8 @@ extension Planner {
     /// those first, and has one too many then.
     /// - Parameter asked: roles that are not to be asked again.
     private mutating func replace(
-        for rule: RolePolicy, _ asked: inout Set<Role>, _ isStarving: Bool, _ budget: inout Int
+        for rule: RolePolicy, _ asked: inout Set<Role>, _ isStarving: Bool, _ budget: inout Int,
+        _ coming: inout Coming
     ) -> Bool {
         asked.insert(rule.role)
         let givers = rules.filter { giver in
@@ -279,9 +285,11 @@ extension Planner {
                     .replacement(in: giver.role, for: rule.role, isFloor: isStarving), &budget)
                 return true
             }
-            guard !isComing(giver.role) else { continue }
-            if take(from: donor(for: giver), for: giver.role, isStarving, &budget) { return true }
-            if replace(for: giver, &asked, isStarving, &budget) { return true }
+            guard !coming.has(for: giver.role, self) else { continue }
+            if take(from: donor(for: giver), for: giver.role, isStarving, &budget, &coming) {
+                return true
+            }
+            if replace(for: giver, &asked, isStarving, &budget, &coming) { return true }
         }
         return false
     }
@@ -323,16 +331,21 @@ extension Planner {
     private mutating func shrink(_ budget: inout Int) {
         guard !rules.contains(where: isShort) else { return }
         for rule in rules.reversed() where budget > 0 {
-            if let place = spare(of: rule.role) {
-                begin(place, .draining(rule.role), .surplus(rule.role), &budget)
-            }
+            guard let place = spare(of: rule.role) else { continue }
+            // What is held against it is why it is this one.
+            let doubt = isFit(place) ? nil : machines[place].doubt
+            let cause = doubt.map { Cause.doubted($0) } ?? .surplus(rule.role)
+            begin(place, .draining(rule.role), cause, &budget)
         }
     }
 
-    /// The member that a role with too many best goes without; of equals the first.
+    /// The member that a role with too many best goes without: one that is of no use, if there is any; of equals the first.
     private func spare(of role: Role) -> Int? {
-        func rank(_ place: Int) -> (Double, Int, Int) {
-            (machines[place].rule.capacity, machines[place].report?.connections ?? 0, place)
+        func rank(_ place: Int) -> (Int, Double, Int, Int) {
+            (
+                isFit(place) ? 1 : 0, machines[place].rule.capacity,
+                machines[place].report?.connections ?? 0, place
+            )
         }
         return machines.indices.lazy
             .filter { place in

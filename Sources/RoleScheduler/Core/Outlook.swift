@@ -66,13 +66,17 @@ public struct Outlook: Hashable, Sendable {
         Dictionary(
             uniqueKeysWithValues: up.map { id, report in
                 let role = state.smurfs[id]?.role
-                let isReady = report.role == role ? report.ready : true
-                return (
-                    id,
-                    Health(
-                        heard: now, ready: isReady, role: role, connections: 0, load: report.load,
-                        work: report.work)
-                )
+                guard report.role == role else {
+                    return (
+                        id,
+                        Health(
+                            heard: now, ready: true, role: role, connections: 0, load: report.load,
+                            work: report.work)
+                    )
+                }
+                var same = report
+                (same.heard, same.connections) = (now, 0)
+                return (id, same)
             })
     }
 }

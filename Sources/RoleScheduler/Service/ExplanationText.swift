@@ -86,6 +86,8 @@ extension WhyNot {
         case .joining: Reason("joining", "not healthy for long enough yet")
         case .quarantined: Reason("quarantined", "quarantined for falling: 'smurf release' ends it")
         case .unfit: Reason("unfit", "silent, or not ready for what it serves")
+        case .doubted(let doubt):
+            Reason(doubt == .blackHole ? "black-hole" : "check-fails", doubt.description)
         case .awaited: Reason("awaited", "not heard since the control node started")
         case .held: Reason("held", "held by an operator")
         case .cordoned: Reason("cordoned", "cordoned by an operator")

@@ -28,6 +28,8 @@ public actor RoleSchedulerService {
     var lastLookForHoles: Moment?
     /// Members that are answered and do nothing, with the role.
     var holes: [SmurfID: Role] = [:]
+    /// Those and whoever was one and has done nothing since: since when, and its counter.
+    var provenHoles: [SmurfID: (since: Moment, work: UInt64)] = [:]
     /// What each delivery core said last.
     var cores: [String: CoreSight] = [:]
     /// When what is answered now was last found to be right.
@@ -134,6 +136,7 @@ public actor RoleSchedulerService {
         if before?.ready != ready || before?.role != role { bell.yield() }
         meters[id, default: WorkMeter()].note(work, at: now)
         watchForHoles(id, record, work, now)
+        if let hole = provenHoles[id], work != hole.work { provenHoles[id] = nil }
     }
 
     /// Takes a machine up that is new, or elsewhere than its record says.
@@ -194,15 +197,14 @@ public actor RoleSchedulerService {
             guard let isGood = found.state.isGood, state.smurfs[id]?.assigned == found.role,
                 policy[found.role]?.check != nil
             else { continue }
-            if policy.member(id).agent {
-                if !isGood { health[id]?.ready = false }
-            } else {
+            if !policy.member(id).agent {
                 health[id] = Health(
                     heard: now, ready: isGood, role: found.role, connections: 0, load: 0, work: 0)
             }
+            if !isGood { health[id]?.doubt(.check(trouble: found.state.trouble)) }
         }
         for (id, role) in holes where state.smurfs[id]?.state == .serving(role) {
-            health[id]?.ready = false
+            health[id]?.doubt(.blackHole)
         }
         return health
     }

@@ -4,7 +4,8 @@ import Logging
 import RoleSchedulerCore
 
 /// One line of the trace that a control node leaves of what its farm saw: a number of demand, what was counted so far, a
-/// machine that went down or came up, a move, or that planning began. Times are of the wall clock, so that the lines of several runs fit together;
+/// machine that went down or came up, was found to be a black hole or works again, what its agent says of it, a move, or
+/// that planning began. Times are of the wall clock, so that the lines of several runs fit together;
 /// `smurf trace export` makes of them what `smurf policy simulate --trace` reads.
 public struct TraceLine: Hashable, Sendable, Codable {
     /// Milliseconds since 1970.
@@ -14,9 +15,14 @@ public struct TraceLine: Hashable, Sendable, Codable {
     /// A machine's id.
     public var down: String?
     public var up: String?
-    /// A machine that changed its state, and the new one.
+    /// A machine that was found to be a black hole, and for how many milliseconds it had been one; one that works again.
+    public var hole: String?
+    public var idle: Int64?
+    public var well: String?
+    /// A machine that changed its state, and the new one; or its labels from then on.
     public var smurf: String?
     public var state: String?
+    public var labels: [String]?
     /// Machines there were when planning began, or their number changed.
     public var machines: Int?
     /// What came in and was done since the ledger was made.
@@ -37,11 +43,18 @@ final class TraceWriter {
     private var file: FileHandle?
     private var length = 0
     private var written: [String: Demand.Signal] = [:]
-    private var down: Set<SmurfID> = []
-    private var machines = -1
+    /// What the file says of machines.
+    private var told = Told()
     private var counted: WorkCounts?
     private(set) var trouble: String?
     private var last: Moment?
+
+    private struct Told {
+        var machines = -1
+        var down: Set<SmurfID> = []
+        var holes: Set<SmurfID> = []
+        var labels: [SmurfID: [Label]] = [:]
+    }
 
     /// - Parameter longest: octets after which another file is begun.
     init(directory: String, longest: Int = TraceWriter.usualLength) {
@@ -52,9 +65,10 @@ final class TraceWriter {
     deinit { try? file?.close() }
 
     /// Notes what one plan was made of and what it did.
+    /// - Parameter holes: machines that are black holes, and since when.
     func note(
-        _ demand: Demand, _ state: FarmState, down: Set<SmurfID>, _ actions: [Plan.Action],
-        now: Moment, ms: Int64
+        _ demand: Demand, _ state: FarmState, down: Set<SmurfID>, holes: [SmurfID: Moment] = [:],
+        _ actions: [Plan.Action], now: Moment, ms: Int64
     ) {
         last = now
         var lines: [TraceLine] = []
@@ -63,16 +77,28 @@ final class TraceWriter {
             fill(&line)
             lines.append(line)
         }
-        if state.smurfs.count != machines { add { $0.machines = state.smurfs.count } }
-        machines = state.smurfs.count
+        if state.smurfs.count != told.machines { add { $0.machines = state.smurfs.count } }
+        told.machines = state.smurfs.count
         for (name, signal) in demand.signals.sorted(by: { $0.key < $1.key })
         where isNews(name, signal) {
             written[name] = signal
             add { ($0.signal, $0.value) = (name, signal.value) }
         }
-        for id in down.subtracting(self.down).sorted() { add { $0.down = id.name } }
-        for id in self.down.subtracting(down).sorted() { add { $0.up = id.name } }
-        self.down = down
+        for id in down.subtracting(told.down).sorted() { add { $0.down = id.name } }
+        for id in told.down.subtracting(down).sorted() { add { $0.up = id.name } }
+        told.down = down
+        for (id, since) in holes.sorted(by: { $0.key < $1.key }) where !told.holes.contains(id) {
+            let idle = now.since(since).clampedNanoseconds / 1_000_000
+            add { ($0.hole, $0.idle) = (id.name, idle) }
+        }
+        for id in told.holes.subtracting(holes.keys).sorted() { add { $0.well = id.name } }
+        told.holes = Set(holes.keys)
+        for id in state.ids {
+            let labels = state.smurfs[id]?.labels ?? []
+            guard labels != told.labels[id] ?? [] else { continue }
+            told.labels[id] = labels
+            add { ($0.smurf, $0.labels) = (id.name, labels.map(\.text)) }
+        }
         for action in actions {
             add { ($0.smurf, $0.state) = (action.smurf.name, action.to.description) }
         }
@@ -127,6 +153,8 @@ final class TraceWriter {
             let older = directory + "/" + TraceWriter.names[0]
             try? FileManager.default.removeItem(atPath: older)
             try FileManager.default.moveItem(atPath: path, toPath: older)
+            // When this one is all that is left, it must say it too.
+            (told, written) = (Told(), [:])
         }
         if let file { return file }
         if !FileManager.default.fileExists(atPath: path) {
@@ -148,7 +176,7 @@ extension RoleSchedulerService {
             $0.note(
                 demand, plan.state,
                 down: Set(plan.state.smurfs.filter { $0.value.downSince != nil }.keys),
-                plan.actions, now: now, ms: $1)
+                holes: provenHoles.mapValues(\.since), plan.actions, now: now, ms: $1)
         }
     }
 

@@ -13,6 +13,9 @@ struct WorkMeter: Sendable {
         smoothed = smoothed * 0.5 + Double(count - last.count) / seconds * 0.5
     }
 
+    /// The counter as it was noted last.
+    var count: UInt64? { last?.count }
+
     /// The rate, or 0 when nothing was heard for ten seconds.
     func rate(at now: Moment) -> Double {
         guard let last, now.since(last.at) < .seconds(10) else { return 0 }

@@ -40,6 +40,8 @@ extension RoleSchedulerService {
         let found = holeWatch.judge(over: policy.guards.blackHoleAfter, at: now)
         for (id, role) in found where holes[id] == nil {
             logger.warning("\(id) is a black hole: in \(role) it does nothing while others work")
+            let since = holeWatch.idleSince(id) ?? now
+            provenHoles[id] = provenHoles[id] ?? (since, meters[id]?.count ?? 0)
         }
         holes = found
     }
@@ -49,18 +51,16 @@ extension RoleSchedulerService {
             guard let role = holes[id], state.smurfs[id]?.state == .serving(role) else {
                 return nil
             }
-            return "\(id) \(RoleSchedulerService.holeText)"
+            return "\(id) is \(Doubt.blackHole)"
         }
     }
-
-    private static let holeText = "is a black hole: it does nothing while most of its peers work"
 
     /// What a machine waits for, what is wrong with it, and how often it fell.
     func trouble(_ record: SmurfRecord, _ id: SmurfID, _ planner: PlanView) -> String {
         var said: [String] = []
         if let wait = planner.drainWait(id) { said.append(wait) }
         if let role = holes[id], record.state == .serving(role) {
-            said.append(RoleSchedulerService.holeText)
+            said.append("is \(Doubt.blackHole)")
         }
         if record.falls > 0 {
             said.append(

@@ -23,6 +23,14 @@ public struct Outcome: Hashable, Sendable, Codable {
     public var roles: [String] = []
     public var minutes: [Minute] = []
     public var log: [Move] = []
+    /// All machines, by number from 1.
+    public var machines: [String] = []
+    /// What the agents of machines said when the mailing began; those that said nothing are left out.
+    public var labels: [String: [String]] = [:]
+    /// Members with a label, by label and role: the mean over the run.
+    public var labelled: [String: [String: Double]] = [:]
+    /// Each time that a machine was a black hole, in the order of time.
+    public var holes: [Hole] = []
 
     public init(name: String) { self.name = name }
 
@@ -33,6 +41,8 @@ public struct Outcome: Hashable, Sendable, Codable {
         public var members: [String: Int]
         public var targets: [String: Int]
         public var down: Int
+        /// Machines that take work and do none of it.
+        public var holes: Int
         public var outboundBacklog: Double
         public var bounceBacklog: Double
         /// The oldest bounce, in seconds.
@@ -54,8 +64,20 @@ public struct Outcome: Hashable, Sendable, Codable {
         public var why: String
         /// It begins to move because the planner chose to: not by ageing, and not by dying.
         public var isChosen: Bool
+        /// It leaves for what somebody else than its agent holds against it.
+        public var isDoubted: Bool
         /// The role that it comes into or leaves.
         public var role: String
+    }
+
+    /// A machine takes work and does none of it.
+    public struct Hole: Hashable, Sendable, Codable {
+        public var smurf: String
+        public var from: Int
+        /// When it worked again; nil: not before the end.
+        public var to: Int?
+        /// When it was first taken for what it is; nil: never.
+        public var found: Int?
     }
 
     /// Whether everything was sent while no bounce waited longer than 5 min and 99 % of the clicks at most

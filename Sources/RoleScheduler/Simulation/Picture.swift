@@ -8,6 +8,7 @@ public struct Picture {
     private let goal: Int?
     private let length: Int
     private static let colors = ["#0f766e", "#f59e0b", "#6366f1", "#db2777", "#64748b", "#84cc16"]
+    private static let alarm = "#dc2626"
     private static let listed = 44
 
     /// - Parameters:
@@ -21,7 +22,9 @@ public struct Picture {
         length = outcome.length
     }
 
-    private var moves: [Outcome.Move] { outcome.log.filter { $0.isChosen && $0.second >= 0 } }
+    private var moves: [Outcome.Move] {
+        outcome.log.filter { ($0.isChosen || $0.isDoubted) && $0.second >= 0 }
+    }
 
     /// The document, in UTF-8.
     public var svg: String {
@@ -60,6 +63,7 @@ public struct Picture {
             }
             base = top
         }
+        holes(&svg, panel)
         legend(&svg, y: panel.top - 26)
         mark(&svg, panel)
     }
@@ -73,6 +77,16 @@ public struct Picture {
         }
         svg.line((x, y + 7), (x + 26, y + 7), "#0f172a", width: 1.5, dashes: "2 3")
         svg.text(x + 32, y + 12, "targets, stacked the same way", size: 13)
+        guard !outcome.holes.isEmpty else { return }
+        svg.line((x + 245, y + 7), (x + 271, y + 7), Picture.alarm, width: 2)
+        svg.text(x + 277, y + 12, "black holes", size: 13, color: Picture.alarm)
+    }
+
+    /// How many machines take work and do none of it.
+    private func holes(_ svg: inout SVG, _ panel: Panel) {
+        guard !outcome.holes.isEmpty else { return }
+        svg.polyline(
+            steps(panel, outcome.minutes.map { Double($0.holes) }), Picture.alarm, width: 2)
     }
 
     private func steps(_ panel: Panel, _ values: [Double]) -> [(Double, Double)] {
@@ -135,11 +149,18 @@ public struct Picture {
                 let tip = move.to.hasPrefix("draining") ? 6.0 : -6.0
                 svg.polygon(
                     [(x, y + tip), (x - 5, y - tip * 0.6), (x + 5, y - tip * 0.6)],
-                    fill: Picture.colors[index % Picture.colors.count])
+                    fill: move.isDoubted
+                        ? Picture.alarm : Picture.colors[index % Picture.colors.count])
             }
         }
         mark(&svg, panel)
         reasons(&svg)
+    }
+
+    /// With its labels.
+    private func named(_ smurf: String) -> String {
+        guard let labels = outcome.labels[smurf] else { return smurf }
+        return "\(smurf) [\(labels.joined(separator: " "))]"
     }
 
     private func reasons(_ svg: inout SVG) {
@@ -147,12 +168,14 @@ public struct Picture {
         let shown = moves.prefix(Picture.listed)
         let half = (shown.count + 1) / 2
         for (index, move) in shown.enumerated() {
-            let x = index < half ? 90.0 : 620.0
+            let x = index < half ? 90.0 : outcome.labels.isEmpty ? 620 : 650
             let y = 1270 + Double(index % half) * 19
             let arrow = move.to.hasPrefix("draining") ? "▼" : "▲"
             svg.text(
                 x + 44, y, Picture.clock(move.second), size: 12, color: "#64748b", anchor: .end)
-            svg.text(x + 56, y, "\(arrow) \(move.smurf) \(move.role): \(move.why)", size: 12)
+            svg.text(
+                x + 56, y, "\(arrow) \(named(move.smurf)) \(move.role): \(move.why)", size: 12,
+                color: move.isDoubted ? Picture.alarm : "#334155")
         }
         if moves.count > shown.count {
             svg.text(

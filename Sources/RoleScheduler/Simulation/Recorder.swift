@@ -14,10 +14,20 @@ struct Recorder {
     /// A role that turns round within so many seconds flaps.
     static let flapWindow = 600
 
-    init(name: String, roles: [Role], lead: Int) {
+    /// Machines that are black holes now, with their place among the results.
+    private var holes: [SmurfID: Int] = [:]
+    /// Members with a label, by role, summed up over the minutes.
+    private var labelled: [String: [String: Double]] = [:]
+
+    init(name: String, roles: [Role], _ scenario: Scenario) {
         result = Outcome(name: name)
         result.roles = roles.map(\.name)
-        self.lead = lead
+        lead = scenario.lead
+        let ids = scenario.ids
+        result.machines = ids.map(\.name)
+        for (id, labels) in zip(ids, scenario.firstLabels) where !labels.isEmpty {
+            result.labels[id.name] = labels.map(\.text)
+        }
     }
 
     mutating func note(_ actions: [Plan.Action], at second: Int) {
@@ -27,7 +37,7 @@ struct Recorder {
                 Outcome.Move(
                     second: second, smurf: action.smurf.name, from: action.from.description,
                     to: action.to.description, why: action.why, isChosen: isChosen,
-                    role: role?.name ?? ""))
+                    isDoubted: isDoubted(action.cause), role: role?.name ?? ""))
             guard isChosen, second >= 0, let role else { continue }
             result.moves += 1
             count(action, role, second)
@@ -37,13 +47,33 @@ struct Recorder {
     /// Whether the planner chose to begin this move, and the role it is about.
     private func choice(_ action: Plan.Action) -> (Bool, Role?) {
         switch (action.from, action.to) {
-        case (.serving, .draining(let role)): (!action.why.hasPrefix("dead"), role)
+        case (.serving, .draining(let role)): (action.cause.isChosen, role)
         case (.idle, .warming(let role)): (true, role)
         case (_, .serving(let role)), (_, .warming(let role)), (_, .draining(let role)):
             (false, role)
         case (.draining(let role), _), (.warming(let role), _), (.serving(let role), _):
             (false, role)
         default: (false, nil)
+        }
+    }
+
+    private func isDoubted(_ cause: Cause) -> Bool {
+        if case .doubted = cause { true } else { false }
+    }
+
+    /// Who became a black hole in this second, was found to be one, or is none any more.
+    private mutating func noteHoles(_ second: Int, _ run: Simulation) {
+        for (id, index) in holes where !run.machines.isHole(id) {
+            result.holes[index].to = second
+            holes[id] = nil
+        }
+        for id in run.machines.holes {
+            if holes[id] == nil {
+                holes[id] = result.holes.count
+                result.holes.append(Outcome.Hole(smurf: id.name, from: second))
+            }
+            guard let index = holes[id], run.suspects.contains(id) else { continue }
+            result.holes[index].found = result.holes[index].found ?? second
         }
     }
 
@@ -57,6 +87,7 @@ struct Recorder {
     /// Called at the end of each second.
     mutating func end(of second: Int, _ run: Simulation) {
         guard second >= 0 else { return }
+        noteHoles(second, run)
         bounces += run.world.arrivedBounces
         clicks += run.world.arrivedClicks
         guard second % 60 == 59 || second == 0 else { return }
@@ -64,9 +95,10 @@ struct Recorder {
         let sent = run.world.sent.last ?? 0
         var members: [String: Int] = [:]
         for record in run.state.smurfs.values {
-            switch record.state {
-            case .serving(let role), .draining(let role): members[role.name, default: 0] += 1
-            default: break
+            guard let role = record.answeredLately else { continue }
+            members[role.name, default: 0] += 1
+            for label in record.labels {
+                labelled[label.text, default: [:]][role.name, default: 0] += 1
             }
         }
         let targets = run.lastPlan?.explanation.map { ($0.role.name, $0.target) } ?? []
@@ -74,6 +106,7 @@ struct Recorder {
             Outcome.Minute(
                 second: second == 0 ? 0 : second + 1, members: members,
                 targets: Dictionary(uniqueKeysWithValues: targets), down: run.machines.down,
+                holes: holes.count,
                 outboundBacklog: run.world.backlog, bounceBacklog: run.world.bounces.total,
                 bounceAge: run.world.bounces.age(at: second),
                 clickWaitP99: minuteP99(run), sent: (sent - sentBefore) / span,
@@ -91,6 +124,8 @@ struct Recorder {
     mutating func outcome(_ world: World, at second: Int) -> Outcome {
         var world = world
         world.settle(at: second)
+        let minutes = Double(max(result.minutes.count, 1))
+        result.labelled = labelled.mapValues { $0.mapValues { $0 / minutes } }
         result.completion = world.completion
         result.unsent = world.backlog
         result.worstBounceAge = world.bounceWaits.longest
@@ -99,5 +134,15 @@ struct Recorder {
         result.clickWaitP99 = world.clickWaits.percentile(0.99)
         result.clickWaitWorst = world.clickWaits.longest
         return result
+    }
+}
+
+extension SmurfRecord {
+    /// The role for which work comes to it, because it is answered or was until lately.
+    fileprivate var answeredLately: Role? {
+        switch state {
+        case .serving(let role), .draining(let role): role
+        default: nil
+        }
     }
 }

@@ -30,6 +30,12 @@ public struct Scenario: Hashable, Sendable {
     /// Receiving sites that take no more than so much; the rest of the internet takes anything.
     public var sites: [Site] = []
     public var outages: [Outage] = []
+    /// Machines that take work and do none of it, while their agents say that all is well.
+    public var holes: [Hole] = []
+    /// Ids of the first machines; those beyond get made-up ones.
+    public var names: [SmurfID] = []
+    /// What the agents of some machines say of themselves.
+    public var labels: [Labelled] = []
     /// Mean seconds between two failures of one machine; nil: machines fail only by `outages`.
     public var meanTimeBetweenFailures: Double?
     /// Mean seconds until such a machine is back.
@@ -99,6 +105,68 @@ public struct Scenario: Hashable, Sendable {
             self.at = at
             self.machines = machines
             self.lasting = lasting
+        }
+    }
+
+    /// Machines that are black holes from one moment to another.
+    public struct Hole: Hashable, Sendable {
+        public var at: Int
+        /// Seconds until they work again.
+        public var lasting: Int
+        public var machines: Machines
+
+        public enum Machines: Hashable, Sendable {
+            /// So many, drawn by the seed.
+            case some(Int)
+            case one(SmurfID)
+        }
+
+        public init(at: Int, lasting: Int, _ machines: Machines) {
+            self.at = at
+            self.lasting = lasting
+            self.machines = machines
+        }
+    }
+
+    /// A label and the machines that have it, by their numbers from 1.
+    public struct Labelled: Hashable, Sendable {
+        public var label: Label
+        public var machines: ClosedRange<Int>
+
+        public init(label: Label, machines: ClosedRange<Int>) {
+            self.label = label
+            self.machines = machines
+        }
+    }
+
+    /// The machines' ids, by number from 1, those of `names` first.
+    public var ids: [SmurfID] {
+        let count = min(max(smurfs, 1), 10_000)
+        var ids = Array(names.prefix(count))
+        var taken = Set(ids)
+        var number = 0
+        while ids.count < count {
+            number += 1
+            let digits = String(number)
+            let zeros = String(repeating: "0", count: max(5 - digits.count, 0))
+            if let id = SmurfID("s" + zeros + digits), taken.insert(id).inserted { ids.append(id) }
+        }
+        return ids
+    }
+
+    /// Whether any machine has the label at some time.
+    public func isSaid(_ label: Label) -> Bool {
+        labels.contains { $0.label == label }
+            || trace?.lines.contains { $0.labels?.contains(label.text) ?? false } ?? false
+    }
+
+    /// What the agents say when the mailing begins, sorted, by the machines' numbers. A trace that tells labels of a machine
+    /// is right about it.
+    var firstLabels: [[Label]] {
+        let told = trace?.firstLabels ?? [:]
+        return (1...max(smurfs, 1)).map { machine in
+            told[machine]
+                ?? Set(labels.filter { $0.machines.contains(machine) }.map(\.label)).sorted()
         }
     }
 

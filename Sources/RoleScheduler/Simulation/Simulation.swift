@@ -55,6 +55,13 @@ struct Simulation {
     var published: Membership?
     var answers: [Role: CachedAnswers] = [:]
     var world: World
+    var holeWatch = BlackHoleWatch()
+    /// Machines for which no agent reports.
+    let agentless: Set<SmurfID>
+    /// What machines do of what their role's capacity says; those that are not in it do all of it.
+    let strengths: [SmurfID: Double]
+    /// Members that are taken for black holes now.
+    var suspects: Set<SmurfID> = []
     var record: Recorder
     /// What is left of the timetable, if that is what steers, the next turn first.
     var turns: ArraySlice<RoleSteering.Turn> = []
@@ -65,10 +72,14 @@ struct Simulation {
         policy = steering.policy
         machines = Machines(scenario)
         world = World(scenario)
-        record = Recorder(name: name, roles: policy.roles.map(\.role), lead: scenario.lead)
-        for (index, id) in machines.ids.enumerated() {
+        agentless = Set(policy.members.filter { !$0.agent }.map(\.id))
+        let unlike = policy.members.filter { $0.capacity != 1 }.map { ($0.id, $0.capacity) }
+        strengths = Dictionary(unlike, uniquingKeysWith: { first, _ in first })
+        record = Recorder(name: name, roles: policy.roles.map(\.role), scenario)
+        for (index, (id, labels)) in zip(machines.ids, scenario.firstLabels).enumerated() {
             let address = IPAddress.v4(0x0A00_0000 + UInt32(index) + 1)
             state.smurfs[id] = SmurfRecord(addresses: [address], since: Simulation.moment(0))
+            state.smurfs[id]?.labels = labels
         }
         isSteered = if case .fixed = steering { false } else { true }
         if case .fixed(_, let split) = steering { assign(split) }
@@ -93,6 +104,7 @@ struct Simulation {
         while true {
             let second = clock - scenario.lead
             machines.step(second)
+            for (id, labels) in machines.newLabels(second) { state.smurfs[id]?.labels = labels }
             machines.report(state, at: Simulation.moment(clock))
             signal(second)
             if clock % scenario.planStep == 0 { decide() }
@@ -114,17 +126,19 @@ struct Simulation {
             demand.note(name, value, at: Simulation.moment(clock))
         }
         for rule in policy.roles where rule.measuredWithin > 0 {
-            demand.note(rule.rateSignal, scenario.rate(of: rule), at: Simulation.moment(clock))
+            demand.note(rule.rateSignal, shownRate(rule), at: Simulation.moment(clock))
         }
     }
 
     private mutating func decide() {
         let now = Simulation.moment(clock)
-        var isCalm = published != nil && machines.down == 0
+        if isSteered { suspectHoles(now) }
+        let health = judgedHealth(now)
+        var isCalm = published != nil && machines.down == 0 && suspects.isEmpty
         if isSteered {
             isCalm = !obeyTimetable(now) && isCalm
             let plan = plan(
-                policy: policy, state: state, demand: demand, health: machines.health, now: now,
+                policy: policy, state: state, demand: demand, health: health, now: now,
                 timeOfDay: TimeOfDay(
                     minute: scenario.start.minute + (clock - scenario.lead + 86_400) / 60),
                 cores: ["core": sight(now)])
@@ -142,7 +156,7 @@ struct Simulation {
         guard !isCalm || clock % 30 == 0 else { return }
         var notes: [String] = []
         published = membership(
-            of: state, policy: policy, health: machines.health, now: now, previous: published,
+            of: state, policy: policy, health: health, now: now, previous: published,
             notes: &notes)
     }
 
@@ -162,7 +176,7 @@ struct Simulation {
                 answer, at: clock,
                 memory: max(Int(rule.ttl), scenario.overdue))
             switch rule.service {
-            case .smtpOut: world.send(sendingCapacity(rule), second)
+            case .smtpOut: send(rule, second)
             case .smtpIn: world.take(.bounces, served(rule, world.load(.bounces)), second)
             case .web: world.take(.clicks, served(rule, world.load(.clicks)), second)
             case .none: break
@@ -170,16 +184,27 @@ struct Simulation {
         }
     }
 
-    /// Messages that the members can send in this second: the cores feed whoever they know.
-    private func sendingCapacity(_ rule: RolePolicy) -> Double {
-        guard let cache = answers[rule.role] else { return 0 }
+    /// Sends what the members can: the cores feed whoever they know.
+    private mutating func send(_ rule: RolePolicy, _ second: Int) {
+        let capacities = sendingCapacities(rule)
+        let all = capacities.reduce(0) { $0 + $1.amount }
+        let before = world.sent.last ?? 0
+        world.send(all, second)
+        guard second >= 0, all > 0 else { return }
+        let used = ((world.sent.last ?? 0) - before) / all
+        for (id, amount) in capacities { machines.note(amount * used, by: id) }
+    }
+
+    /// Messages that each member can send in this second; a black hole sends none.
+    private func sendingCapacities(_ rule: RolePolicy) -> [(id: SmurfID, amount: Double)] {
+        guard let cache = answers[rule.role] else { return [] }
         let rate = scenario.rate(of: rule)
-        return cache.stays.reduce(0) { sum, stay in
-            guard machines.isUp(stay.machine), isListening(stay.machine, rule.role) else {
-                return sum
-            }
-            if rule.drain.waitsForCores, stay.to != nil { return sum }
-            return sum + rate * cache.known(stay, window: max(Int(rule.ttl), 1), now: clock)
+        return cache.stays.compactMap { stay in
+            guard machines.isUp(stay.machine), isListening(stay.machine, rule.role),
+                !machines.isHole(stay.machine), !(rule.drain.waitsForCores && stay.to != nil)
+            else { return nil }
+            let known = cache.known(stay, window: max(Int(rule.ttl), 1), now: clock)
+            return (stay.machine, rate * strength(stay.machine) * known)
         }
     }
 
@@ -194,8 +219,11 @@ struct Simulation {
             let obeying = cache.traffic(stay, window: max(Int(rule.ttl), 1), now: clock)
             let ignoring = cache.traffic(stay, window: max(scenario.overdue, 1), now: clock)
             let part = obeying + (ignoring - obeying) * scenario.ignoringTTL
-            let share = min(part * load, rate)
+            let share = min(part * load, rate * strength(stay.machine))
             machines.connections[stay.machine, default: 0] += Int(share.rounded())
+            // Whoever came to a black hole comes to somebody a second later.
+            guard !machines.isHole(stay.machine) else { continue }
+            machines.note(share, by: stay.machine)
             taken += share
         }
         return min(taken, load)

@@ -16,7 +16,9 @@ struct RecordedRun {
         let counted = CountedArrivals(lines)
         let first = lines.first?.ms ?? 0
         let start = isWhole ? first : counted.lastStart ?? RecordedRun.lastRise(lines) ?? first
-        let named = Set(lines.flatMap { [$0.down, $0.up, $0.smurf].compactMap { $0 } }).sorted()
+        let named = Set(
+            lines.flatMap { [$0.down, $0.up, $0.hole, $0.well, $0.smurf].compactMap { $0 } }
+        ).sorted()
         let numbers = Dictionary(
             uniqueKeysWithValues: zip(named, 1...max(named.count, 1)))
         machines = max(lines.compactMap(\.machines).max() ?? 1, named.count, 1)
@@ -28,12 +30,12 @@ struct RecordedRun {
         var before: [String: Trace.Line] = [:]
         for line in lines {
             // Octets of a damaged file may say any number.
-            let at = (Double(line.ms) - Double(start)) / 1000
+            let at = (Double(line.ms) - Double(line.idle ?? 0) - Double(start)) / 1000
             guard let item = RecordedRun.line(line, at: max(at, 0), numbers), item.fault == nil
             else { continue }
             let isCounted = counted.first.map { line.ms >= $0 } ?? false
             if isCounted, let signal = line.signal, replaced.contains(signal) { continue }
-            let key = item.signal ?? "machine \(item.down ?? item.up ?? 0)"
+            let key = RecordedRun.subject(item)
             if !isCounted, line.signal == "outbound.backlog", let value = line.value {
                 if at >= 0 { total += max(value - backlog, 0) }
                 backlog = at >= 0 ? value : 0
@@ -42,6 +44,13 @@ struct RecordedRun {
         }
         rows = Int(min(max(total, 1), 1e12))
         trace = Trace(before.sorted { $0.key < $1.key }.map(\.value) + taken)
+    }
+
+    /// What it says something of; what was said of that before counts no more.
+    private static func subject(_ item: Trace.Line) -> String {
+        if let number = item.down ?? item.up { return "machine \(number)" }
+        if let number = item.hole ?? item.well { return "work of \(number)" }
+        return item.signal ?? "labels of \(item.machine ?? 0)"
     }
 
     private static func line(
@@ -53,9 +62,19 @@ struct RecordedRun {
         if let number = line.down.flatMap({ numbers[$0] }) {
             return Trace.Line(at: at, machine: number, isDown: true)
         }
-        return line.up.flatMap { numbers[$0] }.map {
-            Trace.Line(at: at, machine: $0, isDown: false)
+        if let number = line.up.flatMap({ numbers[$0] }) {
+            return Trace.Line(at: at, machine: number, isDown: false)
         }
+        if let number = line.hole.flatMap({ numbers[$0] }) {
+            return Trace.Line(at: at, machine: number, isHole: true)
+        }
+        if let number = line.well.flatMap({ numbers[$0] }) {
+            return Trace.Line(at: at, machine: number, isHole: false)
+        }
+        guard let labels = line.labels, let number = line.smurf.flatMap({ numbers[$0] }) else {
+            return nil
+        }
+        return Trace.Line(at: at, machine: number, labels: labels)
     }
 
     /// When the backlog rose last after it had been empty, in milliseconds.

@@ -7,7 +7,8 @@ import RoleSimulation
 struct ScenarioOptions: ParsableArguments {
     @Option(help: "Rows of the mailing: 400000, 400k, 1M.") var recipients = Amount(value: 1e6)
     @Option(help: "Octets of one message: 40k.") var size = Amount(value: 40_000)
-    @Option(help: "Machines, 1 to 10,000.") var smurfs = 12
+    @Option(help: "Machines, 1 to 10,000; by default those that the policy lists, else 12.")
+    var smurfs: Int?
     @Option(help: "Bits per second of each machine's link: 100M.") var link = Amount(value: 100e6)
     @Option(
         help: "Real work per second of one machine, ROLE=RATE; by default the policy's capacity.")
@@ -24,9 +25,21 @@ struct ScenarioOptions: ParsableArguments {
     var site: [String] = []
     @Option(help: "Machines that fail, COUNT@MINUTE or COUNT@MINUTE+MINUTES.") var fail: [String] =
         []
+    @Option(
+        help: """
+            Machines that take work and do none, while their agents say that all is well: so many, or one by its name; \
+            COUNT@MINUTE, COUNT@MINUTE+MINUTES, SMURF@MINUTE+MINUTES.
+            """)
+    var hole: [String] = []
+    @Option(
+        help: """
+            A label that the agents of these machines say, KEY=VALUE@NUMBER or KEY=VALUE@FROM-TO by number from 1: \
+            rack=b@7-12. Those that the policy lists come first, by name.
+            """)
+    var label: [String] = []
     @Option(help: "Minutes without numbers, FROM-TO.") var silence: [String] = []
     @Option(help: "Percent by which numbers are off.") var noise = 0.0
-    @Option(help: "A file of JSON lines with arrivals and failures to live through again.")
+    @Option(help: "A file of JSON lines with arrivals, failures and labels to live through again.")
     var trace: String?
     @Option(help: "Hours after which the simulation ends.") var hours = 6
     @Option(help: "Time of day when the mailing begins, for phases by the clock: 21:30.")
@@ -39,7 +52,9 @@ struct ScenarioOptions: ParsableArguments {
         scenario.seed = seed
         scenario.recipients = recipients.value
         scenario.messageBytes = size.value
-        scenario.smurfs = smurfs
+        scenario.names = policy.members.map(\.id).sorted()
+        let listed = policy.members.isEmpty ? scenario.smurfs : policy.members.count
+        scenario.smurfs = smurfs ?? min(listed, 10_000)
         scenario.linkBits = link.value
         scenario.bounceShare = bounces / 100
         scenario.clickShare = unsubscribes / 100
@@ -62,13 +77,16 @@ struct ScenarioOptions: ParsableArguments {
         scenario.bounceLag = try lag("--bounce-lag", bounceLag) ?? scenario.bounceLag
         scenario.clickLag = try lag("--unsubscribe-lag", unsubscribeLag) ?? scenario.clickLag
         scenario.outages = try fail.map(outage)
+        let ids = scenario.ids
+        scenario.holes = try hole.map { try hole($0, of: ids) }
+        scenario.labels = try label.map { try labelled($0, of: ids.count) }
         scenario.silences = try silence.map(quiet)
         scenario.trace = try trace.map(TraceFile.read)
         return scenario
     }
 
     private func check() throws {
-        guard (1...10_000).contains(smurfs) else {
+        if let smurfs, !(1...10_000).contains(smurfs) {
             throw refusal("--smurfs", "\(smurfs)", "1 to 10000")
         }
         guard (1...48).contains(hours) else { throw refusal("--hours", "\(hours)", "1 to 48") }
@@ -123,14 +141,49 @@ struct ScenarioOptions: ParsableArguments {
     }
 
     private func outage(_ text: String) throws -> Scenario.Outage {
+        guard let (who, at, lasting) = stretch(text), let count = Int(who),
+            (1...10_000).contains(count)
+        else { throw refusal("--fail", text, "COUNT@MINUTE or COUNT@MINUTE+MINUTES, 4@20+30") }
+        return Scenario.Outage(at: at, machines: count, lasting: lasting)
+    }
+
+    private func hole(_ text: String, of ids: [SmurfID]) throws -> Scenario.Hole {
+        guard let (who, at, lasting) = stretch(text) else {
+            throw refusal("--hole", text, "COUNT or SMURF@MINUTE or @MINUTE+MINUTES, 2@20+30")
+        }
+        if let count = Int(who), (1...10_000).contains(count) {
+            return Scenario.Hole(at: at, lasting: lasting, .some(count))
+        }
+        guard let id = SmurfID(who), ids.contains(id) else {
+            throw refusal(
+                "--hole", text,
+                "how many, or one of the machines, \(ids[0]) to \(ids[ids.count - 1])")
+        }
+        return Scenario.Hole(at: at, lasting: lasting, .one(id))
+    }
+
+    /// WHO@MINUTE or WHO@MINUTE+MINUTES: who, and the seconds; nil for anything else.
+    private func stretch(_ text: String) -> (who: String, at: Int, lasting: Int)? {
         let pair = parts(text, "@")
         let times = pair.count == 2 ? parts(pair[1], "+").compactMap(Int.init) : []
         let day = 0...2880
-        guard let count = pair.first.flatMap({ Int($0) }), (1...10_000).contains(count),
-            (1...2).contains(times.count), times.allSatisfy(day.contains)
-        else { throw refusal("--fail", text, "COUNT@MINUTE or COUNT@MINUTE+MINUTES, 4@20+30") }
-        let lasting = times.count == 2 ? times[1] * 60 : 172_800
-        return Scenario.Outage(at: times[0] * 60, machines: count, lasting: lasting)
+        guard (1...2).contains(times.count), times.count == parts(pair[1], "+").count,
+            times.allSatisfy(day.contains)
+        else { return nil }
+        return (pair[0], times[0] * 60, times.count == 2 ? times[1] * 60 : 172_800)
+    }
+
+    private func labelled(_ text: String, of machines: Int) throws -> Scenario.Labelled {
+        let pair = parts(text, "@")
+        let texts = pair.count == 2 ? parts(pair[1], "-") : []
+        let numbers = texts.compactMap(Int.init)
+        guard let label = Label(pair[0]), let first = numbers.first, let last = numbers.last,
+            numbers.count == texts.count, numbers.count <= 2, 1 <= first, first <= last,
+            last <= machines
+        else {
+            throw refusal("--label", text, "KEY=VALUE@FROM-TO, rack=b@1-\(machines) at most")
+        }
+        return Scenario.Labelled(label: label, machines: first...last)
     }
 
     private func quiet(_ text: String) throws -> Scenario.Silence {

@@ -28,6 +28,7 @@ struct SimulateCommand: ParsableCommand {
     func run() throws {
         let rules = try FarmSources.policy(at: policy)
         let scenario = try options.scenario(for: rules)
+        noteUnusedLabels(rules, scenario)
         let outcomes = try steerings(rules, scenario).map { name, steering in
             simulate(scenario, steering, name: name)
         }
@@ -37,11 +38,25 @@ struct SimulateCommand: ParsableCommand {
         }
         guard !json else { return try printJSON(outcomes) }
         print(OutcomeTable.lines(of: outcomes).joined(separator: "\n"))
+        let labelled = OutcomeTable.labels(of: outcomes)
+        if !labelled.isEmpty { print("\n" + labelled.joined(separator: "\n")) }
         print("\nLimits: no bounce waits longer than 5 min, 99 % of the clicks at most 10 s.")
         if staticAll || bound { printBound(of: scenario, rules, outcomes) }
     }
 
+    /// A rule that is about nobody is most likely not what was meant to be tried.
+    private func noteUnusedLabels(_ rules: Policy, _ scenario: Scenario) {
+        for rule in rules.labelled where !scenario.isSaid(rule.label) {
+            Report.note(
+                "no simulated machine has the label '\(rule.label)', which the policy matches: "
+                    + "--label \(rule.label)@1-\(max(scenario.smurfs / 2, 1)) gives it to some")
+        }
+    }
+
     private func printBound(of scenario: Scenario, _ rules: Policy, _ outcomes: [Outcome]) {
+        guard rules.members.allSatisfy({ $0.capacity == 1 }) else {
+            return print("No bound is known for machines that are not alike (capacity of members).")
+        }
         let bound = clairvoyantCompletion(scenario, rules)
         print(
             "The mailing cannot be over before \(spoken(seconds: Double(bound))) (clairvoyant bound, \(bound) s)",
@@ -81,7 +96,7 @@ struct SimulateCommand: ParsableCommand {
     }
 
     private func draw(_ outcome: Outcome, _ rules: Policy, to path: String) throws {
-        let title = "\(Int(options.recipients.value)) messages, \(options.smurfs) machines"
+        let title = "\(Int(options.recipients.value)) messages, \(outcome.machines.count) machines"
         let goal = rules.roles.first { $0.service == .smtpOut }?.demand.eta
         let picture = Picture(
             outcome, title: title, zone: rules.zone, goal: goal.map { Int($0.inSeconds) }
