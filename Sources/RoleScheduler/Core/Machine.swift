@@ -2,8 +2,8 @@ import Farm
 
 /// One machine as a plan sees it: its record, what it last said and what the policy says of it, looked up once. A plan
 /// knows a machine by its place in `Planner.machines`, which is sorted by id, so that nothing is hashed or sorted while
-/// it decides; it is large, so that a plan reads it where it lies. It is not what is kept between two plans; that is
-/// `SmurfRecord`.
+/// it decides; it is large, so that a plan reads it where it lies (what is asked of it for each machine is inlined, or would be
+/// asked of a copy). It is not what is kept between two plans; that is `SmurfRecord`.
 struct Machine: Sendable {
     let id: SmurfID
     let report: Health?
@@ -53,9 +53,11 @@ struct Machine: Sendable {
     var isResolvable: Bool { !record.addresses.isEmpty }
 
     /// Whether neither the policy nor an operator says anything of the roles that it may hold.
+    @inline(__always)
     var isUnbound: Bool { isFree && record.override == nil && record.cordon == nil }
 
     /// Whether the policy bars it from `role` and no operator put it there.
+    @inline(__always)
     func isForbidden(_ role: Role) -> Bool {
         !isFree && record.override == nil && !rule.allows(role)
     }
