@@ -24,7 +24,28 @@ extension InteropTests {
                     && explained.contains("the policy bars it from the role")
             }
             #expect(try await farm.smurf("roles").output.contains("[rack=b]"))
+            try await isSimulatedWithItsMachines(farm)
             try await farm.stop()
+        }
+
+        /// A look ahead at another policy knows who is there, and the labels that only agents tell.
+        private func isSimulatedWithItsMachines(_ farm: FarmFixture) async throws {
+            let file = farm.directory.file("policy.yml")
+            let policy = try String(contentsOfFile: file, encoding: .utf8)
+            for (label, isThere) in [("rack=b", true), ("rack=c", false)] {
+                let path = try farm.directory.write(
+                    "needs.yml",
+                    policy.replacing(
+                        "names: {smtp-out: A}", with: "names: {smtp-out: A}\n    needs: [\(label)]"
+                    )
+                    .replacing("not: [smtp-out]", with: "not: [smtp-in]"))
+                let asked = try await farm.smurf("policy", "apply", path, "--recipients", "2000")
+                #expect(
+                    asked.output.contains("A mailing of 2000 with 2 machines, simulated:"),
+                    "\(asked.output) \(asked.errors)")
+                let line = asked.output.split(separator: "\n").first { $0.hasPrefix(path) }
+                #expect(line?.contains("never") == !isThere, "\(asked.output)")
+            }
         }
     }
 

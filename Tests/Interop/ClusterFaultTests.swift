@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension InteropTests {
+extension ControlInteropTests {
     /// What can happen to etcd and to the way there while three control nodes go on answering: networks that are cut, and
     /// an etcd that is full. Resolvers ask every node all the time, as in `ClusterTests`.
     @Suite(.serialized) struct ClusterFaultTests {

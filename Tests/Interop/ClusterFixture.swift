@@ -218,10 +218,15 @@ final class ClusterFixture: @unchecked Sendable {
 
     /// The whole history, in the order in which it was written.
     func history() async throws -> [Entry] {
-        let said = try await etcd.control(
-            "get", "/smurf/\(ClusterFixture.zone)/history/", "--prefix", "--write-out", "json")
-        let answer =
-            try JSONSerialization.jsonObject(with: Data(said.output.utf8)) as? [String: Any]
+        var output = ""
+        // A member that is cut off, or has no leader yet, tells nothing: another is asked then.
+        try await eventually("etcd tells the history") {
+            let said = try await etcd.control(
+                "get", "/smurf/\(ClusterFixture.zone)/history/", "--prefix", "--write-out", "json")
+            output = said.output
+            return said.status == 0
+        }
+        let answer = try JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Any]
         let pairs = answer?["kvs"] as? [[String: Any]] ?? []
         return try pairs.flatMap { pair in
             let value = Data(base64Encoded: pair["value"] as? String ?? "") ?? Data()

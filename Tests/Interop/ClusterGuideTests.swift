@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension InteropTests {
+extension ControlInteropTests {
     /// The commands of docs/guides/cluster.md are typed as they stand there.
     @Suite(.serialized) struct ClusterGuideTests {
         @Test(.timeLimit(.minutes(3)))

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 import ZoneFile
 
-extension InteropTests {
+extension ControlInteropTests {
     /// How long it takes from a report that changes the membership to the changed record at another control node, over an
     /// etcd of three members. The figures are printed; docs/decisions/0008-etcd.md has some.
     @Suite(.serialized)

@@ -50,6 +50,7 @@ extension ClusterFixture {
         try await eventually("the gauges of \(indices) say how they stand") {
             let said = try await etcd.control(
                 "get", "/smurf/\(ClusterFixture.zone)/live/leader", "--write-out", "json")
+            guard said.status == 0 else { return false }
             let answer =
                 try JSONSerialization.jsonObject(with: Data(said.output.utf8)) as? [String: Any]
             let pair = (answer?["kvs"] as? [[String: Any]])?.first

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension InteropTests {
+extension ControlInteropTests {
     /// Another policy for three control nodes on an etcd of three members: applied once, followed by all, whoever leads,
     /// whatever is killed, and whatever their own files say.
     @Suite(.serialized) struct ClusterPolicyTests {

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension InteropTests {
+extension ControlInteropTests {
     /// Three control nodes on three members of etcd, and whatever can happen to them. Resolvers ask every control node
     /// all the time; what they may never see is silence of a node that runs, an empty answer, or a serial that went back.
     @Suite(.serialized)

@@ -8,7 +8,7 @@ import Testing
 @testable import RoleScheduler
 @testable import RoleSchedulerCore
 
-extension InteropTests {
+extension ControlInteropTests {
     /// What is particular about etcd: certificates, compaction, a member without a leader.
     @Suite(.serialized)
     struct EtcdTests {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import RoleScheduler
 
-extension InteropTests {
+extension ControlInteropTests {
     /// An etcd that asks who comes: by name and password, or by the name in a certificate.
     @Suite(.serialized) struct EtcdUserTests {
         private static let prefix = "/smurf/a.test/"

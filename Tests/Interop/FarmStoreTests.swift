@@ -6,7 +6,7 @@ import Testing
 
 @testable import RoleScheduler
 
-extension InteropTests {
+extension ControlInteropTests {
     /// What every farm store promises, asked of each.
     @Suite(.serialized)
     struct FarmStoreTests {

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension InteropTests {
+extension ControlInteropTests {
     /// The disks of the control node and of an agent fill up in the middle of a mailing. Nothing may be lost,
     /// nothing sent twice that is not announced, DNS goes on, and all goes on by itself when there is room.
     @Suite(.serialized, .enabled(if: SmallDisk.isPossible, "mounting needs root"))

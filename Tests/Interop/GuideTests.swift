@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension InteropTests {
+extension ControlInteropTests {
     /// The commands of the guides to operation, to signing and to the control API are typed as they stand there, by root, on a machine that has
     /// only policy and zone file.
     @Suite(.serialized, .enabled(if: geteuid() == 0, "ports and accounts of its own need root"))

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension InteropTests {
+extension ControlInteropTests {
     /// A control node whose keys are under a passphrase on disk.
     @Suite struct KeyEncryptionTests {
         private func states(_ farm: ControlNodeFixture) async throws -> [String] {

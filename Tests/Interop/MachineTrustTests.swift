@@ -32,7 +32,7 @@ struct MachineTrust {
     }
 }
 
-extension InteropTests {
+extension ControlInteropTests {
     /// Machines believe machines that the farm's CA has certified, and nobody else, in both directions.
     @Suite(.serialized)
     struct MachineTrustTests {

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension InteropTests {
+extension ControlInteropTests {
     /// Control nodes that share a signed zone through etcd. A validating resolver stands at every one, and all trust the same
     /// DS record; nodes lead in turn, are killed, and one begins on an empty disk.
     @Suite(.serialized) struct SignedClusterTests {

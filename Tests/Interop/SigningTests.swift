@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension InteropTests {
+extension ControlInteropTests {
     /// A signed zone as independent validators see it: Unbound, ldns and BIND's dnssec-verify.
     @Suite(.serialized) struct SigningTests {
         private static let secure: [(String, String, String)] = [

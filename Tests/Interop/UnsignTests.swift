@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-extension InteropTests {
+extension ControlInteropTests {
     /// A zone leaves DNSSEC under the eyes of a validating resolver. NSD is the parent, BIND and Knot judge what is
     /// published for it.
     @Suite(.serialized) struct UnsignTests {

@@ -14,7 +14,7 @@ struct ExplainCommand: AsyncParsableCommand {
               smurf explain s03       one smurf: its state, and why no other role takes it
               smurf explain --json    for scripts; reasons have a 'code' that stays the same
 
-            A role's way: raw (the policy's formula) → wanted (tolerance, min, max) → stabilised (up and down \\
+            A role's way: raw (the policy's formula) → wanted (tolerance, min, max) → stabilised (up and down \
             window) → target (what the machines there are allow) → serving.
             """)
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Farm
 import FarmProtocol
 import Foundation
 import RoleScheduler
@@ -16,9 +17,9 @@ struct PolicyApplyCommand: AsyncParsableCommand {
               smurf policy apply new.yml          shows, asks, applies
               smurf policy apply new.yml --yes    for scripts
 
-            Shown are: what differs from the policy that is followed; a mailing simulated under both (--trace lives \\
-            a recorded one through again); and the first moves that this farm would make now. A policy that would \\
-            leave a name without members is refused unless --force. 'smurf history' shows who applied it, why, \\
+            Shown are: what differs from the policy that is followed; a mailing simulated under both with the machines \
+            that the farm has now and their labels (--trace lives a recorded one through again); and the first moves that this farm would make now. A policy that would \
+            leave a name without members is refused unless --force. 'smurf history' shows who applied it, why, \
             and what differed. A node that is alone writes it to its policy file. Of several control nodes the leader \
             takes it and all follow it from then on, whatever their files say; 'smurf policy show' prints it, and 'smurf policy release' takes it back.
             """)
@@ -37,7 +38,7 @@ struct PolicyApplyCommand: AsyncParsableCommand {
 
     func run() async throws {
         let rules = try FarmSources.policy(at: policy)
-        let scenario = try options.scenario(for: rules)
+        _ = try options.scenario(for: rules)
         guard let text = FileManager.default.contents(atPath: policy) else {
             throw Report.failure("cannot read \(policy)", status: Report.badInput)
         }
@@ -47,7 +48,9 @@ struct PolicyApplyCommand: AsyncParsableCommand {
             return print("no difference to \(followed), which is followed")
         }
         print(view.changes.map(\.text).joined(separator: "\n"))
-        if !noSimulation { simulateBoth(view, rules, scenario) }
+        if !noSimulation, rules.roles.contains(where: { $0.service == .smtpOut }) {
+            simulateBoth(view, rules, try options.scenario(for: rules, farm: await machines()))
+        }
         try PolicyQuestion.ask("Apply it?", view, force: force, yes: yes)
         let done = try await ask(text, over: view.digest)
         print(
@@ -70,6 +73,17 @@ struct PolicyApplyCommand: AsyncParsableCommand {
             $0.reason = reason ?? ""
         }
         return try await control.ask { try await $0.policy(request) }
+    }
+
+    /// Those of the farm, and their labels.
+    private func machines() async throws -> [SmurfID: [Label]] {
+        let board = try await control.ask { try await ControlConnection.board(of: $0) }
+        var machines: [SmurfID: [Label]] = [:]
+        for line in board.smurfs {
+            guard let id = SmurfID(line.smurf) else { continue }
+            machines[id] = line.labels.compactMap { Label($0) }
+        }
+        return machines
     }
 
     private func simulateBoth(

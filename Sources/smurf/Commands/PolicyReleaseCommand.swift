@@ -13,10 +13,10 @@ struct PolicyReleaseCommand: AsyncParsableCommand {
               smurf policy release --reason 'files rule'          shows, asks, releases
               smurf policy release --reason 'files rule' --yes    for scripts
 
-            Said at the leader, after 'smurf policy apply' has given the farm a policy that wins over the files. Shown \\
-            are: what differs between that policy and the leader's file; and the first moves that this farm would make \\
-            now. Every node then goes by its own file as it read it last (at its start or at SIGHUP), so bring the same \\
-            file to all of them first. A file that would leave a name without members is refused unless --force. \\
+            Said at the leader, after 'smurf policy apply' has given the farm a policy that wins over the files. Shown \
+            are: what differs between that policy and the leader's file; and the first moves that this farm would make \
+            now. Every node then goes by its own file as it read it last (at its start or at SIGHUP), so bring the same \
+            file to all of them first. A file that would leave a name without members is refused unless --force. \
             'smurf history' shows who released it and why; 'smurf policy apply' gives the farm a policy again.
             """)
 

@@ -11,7 +11,7 @@ struct PolicyShowCommand: AsyncParsableCommand {
         discussion: """
               smurf policy show > now.yml      the text; where it comes from is said on standard error
 
-            A node that is alone follows its file. Several control nodes follow the policy that was applied to the \\
+            A node that is alone follows its file. Several control nodes follow the policy that was applied to the \
             farm last ('smurf policy apply'), and their own files while there is none, or it was released again ('smurf \
             policy release').
             """)

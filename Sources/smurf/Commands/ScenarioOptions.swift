@@ -46,14 +46,16 @@ struct ScenarioOptions: ParsableArguments {
     var start = "12:00"
     @Option(help: "Everything random follows from it.") var seed: UInt64 = 1
 
+    /// - Parameter farm: machines of a farm that runs, and what their agents say; those that the policy lets join take part.
     /// - Throws: `Report.badInput` after one message for the first absurd value.
-    func scenario(for policy: Policy) throws -> Scenario {
+    func scenario(for policy: Policy, farm: [SmurfID: [Label]] = [:]) throws -> Scenario {
         var scenario = Scenario()
         scenario.seed = seed
         scenario.recipients = recipients.value
         scenario.messageBytes = size.value
-        scenario.names = policy.members.map(\.id).sorted()
-        let listed = policy.members.isEmpty ? scenario.smurfs : policy.members.count
+        let joining = farm.filter { policy.admits($0.key, $0.value) }
+        scenario.names = Set(policy.members.map(\.id)).union(joining.keys).sorted()
+        let listed = scenario.names.isEmpty ? scenario.smurfs : scenario.names.count
         scenario.smurfs = smurfs ?? min(listed, 10_000)
         scenario.linkBits = link.value
         scenario.bounceShare = bounces / 100
@@ -80,6 +82,11 @@ struct ScenarioOptions: ParsableArguments {
         let ids = scenario.ids
         scenario.holes = try hole.map { try hole($0, of: ids) }
         scenario.labels = try label.map { try labelled($0, of: ids.count) }
+        for (place, id) in ids.enumerated() {
+            scenario.labels += (joining[id] ?? []).map {
+                Scenario.Labelled(label: $0, machines: place + 1...place + 1)
+            }
+        }
         scenario.silences = try silence.map(quiet)
         scenario.trace = try trace.map(TraceFile.read)
         return scenario
