@@ -307,24 +307,27 @@ extension Planner {
             .min { rank($0) < rank($1) }
     }
 
-    /// The member of another role that is best taken from it for `rule`; of equals the first.
+    /// The member of another role that is best taken from it for `rule`; of equals the first. What is counted of roles is
+    /// counted once, and only who would be the best so far is asked whether it may leave: several are looked for in one plan.
     private func donor(for rule: RolePolicy) -> Int? {
-        func rank(_ place: Int) -> (Int, Int, Double, Int) {
-            let surplus = machines[place].record.role.map {
-                tally($0).assigned - (targets[$0] ?? 0)
-            }
-            return (
-                -(surplus ?? 0), machines[place].report?.connections ?? 0,
+        let givers = rules.compactMap { giver -> (role: Role, surplus: Int)? in
+            let surplus = tally(giver.role).assigned - (targets[giver.role] ?? 0)
+            return surplus > 0 && giver.role != rule.role ? (giver.role, surplus) : nil
+        }
+        guard !givers.isEmpty else { return nil }
+        var best: (Int, Int, Double, Int)?
+        for place in machines.indices {
+            guard case .serving(let role) = machines[place].record.state,
+                let giver = givers.first(where: { $0.role == role })
+            else { continue }
+            let rank = (
+                -giver.surplus, machines[place].report?.connections ?? 0,
                 machines[place].rule.capacity, place
             )
+            if let best, best < rank { continue }
+            if whyNot(place, rule.role) == nil { best = rank }
         }
-        return machines.indices.lazy
-            .filter { place in
-                guard case .serving(let role) = machines[place].record.state, role != rule.role
-                else { return false }
-                return whyNot(place, rule.role) == nil
-            }
-            .min { rank($0) < rank($1) }
+        return best?.3
     }
 
     /// Nobody is short: what is above target goes idle, the least important role first.

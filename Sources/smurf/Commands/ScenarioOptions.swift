@@ -81,15 +81,17 @@ struct ScenarioOptions: ParsableArguments {
         scenario.outages = try fail.map(outage)
         let ids = scenario.ids
         scenario.holes = try hole.map { try hole($0, of: ids) }
-        scenario.labels = try label.map { try labelled($0, of: ids.count) }
-        for (place, id) in ids.enumerated() {
-            scenario.labels += (joining[id] ?? []).map {
-                Scenario.Labelled(label: $0, machines: place + 1...place + 1)
-            }
-        }
+        scenario.labels = try label.map { try labelled($0, of: ids.count) } + told(joining, ids)
         scenario.silences = try silence.map(quiet)
         scenario.trace = try trace.map(TraceFile.read)
         return scenario
+    }
+
+    /// What agents say, by the machines' numbers.
+    private func told(_ farm: [SmurfID: [Label]], _ ids: [SmurfID]) -> [Scenario.Labelled] {
+        zip(1..., ids).flatMap { number, id in
+            (farm[id] ?? []).map { .init(label: $0, machines: number...number) }
+        }
     }
 
     private func check() throws {
