@@ -61,7 +61,7 @@ import Testing
         let sender = sender(port, reports)
         sender.send(jobs(0..<1000))
         sender.send(jobs(1000..<2000))
-        try await eventually("all is reported") { reports.all.count == 2000 }
+        try await eventually("all is reported", within: .seconds(180)) { reports.all.count == 2000 }
         #expect(reports.all.values.allSatisfy { $0.count == 1 })
         let verdicts = reports.all.values.flatMap { $0 }
         let accepted = verdicts.count { $0 == .accepted }
