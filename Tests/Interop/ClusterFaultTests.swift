@@ -6,27 +6,10 @@ extension ControlInteropTests {
     /// What can happen to etcd and to the way there while three control nodes go on answering: networks that are cut, and
     /// an etcd that is full. Resolvers ask every node all the time, as in `ClusterTests`.
     @Suite(.serialized) struct ClusterFaultTests {
-        /// Runs `test` on a farm and ends it; every node has answered all the time, and no serial went back.
-        private func on(
-            _ farm: ClusterFixture, _ test: (ClusterFixture) async throws -> Void
-        ) async throws {
-            do {
-                try await farm.start()
-                try await test(farm)
-            } catch {
-                for daemon in (farm.nodes + farm.etcd.members).compactMap({ $0 }) {
-                    print(daemon.name, daemon.log.suffix(3_000))
-                }
-                await farm.stop()
-                throw error
-            }
-            await farm.stopInOrder()
-        }
-
         /// The network between the leader and every member of etcd loses all packets; nothing is closed.
         @Test(.timeLimit(.minutes(3)))
         func aLeaderThatIsCutOffFromEtcdStepsDownAndComesBack() async throws {
-            try await on(ClusterFixture(isRelayed: true)) { farm in
+            try await ClusterFixture(isRelayed: true).use { farm in
                 let old = try await farm.leader()
                 let rest = farm.others(old)
                 let stale = try await farm.members("web", at: old)
@@ -64,7 +47,7 @@ extension ControlInteropTests {
         @Test(.timeLimit(.minutes(4)))
         func anEtcdLeaderThatIsCutOffFromItsPeersIsLeft() async throws {
             let etcd = try EtcdCluster(members: 3, isRelayed: true)
-            try await on(ClusterFixture(etcd: etcd)) { farm in
+            try await ClusterFixture(etcd: etcd).use { farm in
                 let member = try await etcd.leader()
                 let moves = try await farm.historyAtRest().count
                 let began = ContinuousClock.now
@@ -123,7 +106,7 @@ extension ControlInteropTests {
         func aFullEtcdIsSaidAndTheFarmGoesOnWhenThereIsRoom() async throws {
             let etcd = try EtcdCluster(
                 members: 3, options: ["--quota-backend-bytes", "\(ClusterFaultTests.quota)"])
-            try await on(ClusterFixture(etcd: etcd)) { farm in
+            try await ClusterFixture(etcd: etcd).use { farm in
                 #expect(try await alarm(0, farm) == "smurf_cluster_etcd_alarm 0")
                 let leader = try await farm.leader()
                 let before = try await farm.historyAtRest().count

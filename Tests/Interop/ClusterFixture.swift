@@ -240,6 +240,22 @@ final class ClusterFixture: @unchecked Sendable {
         }.sorted { $0.revision < $1.revision }
     }
 
+    /// Starts it, runs `test` on it and ends it; every node has answered all the time, and no serial went back. When the test
+    /// throws, what the nodes and etcd logged last is printed.
+    func use(_ test: (ClusterFixture) async throws -> Void) async throws {
+        do {
+            try await start()
+            try await test(self)
+        } catch {
+            for daemon in (nodes + etcd.members).compactMap({ $0 }) {
+                print(daemon.name, daemon.log.suffix(3_000))
+            }
+            await stop()
+            throw error
+        }
+        await stopInOrder()
+    }
+
     /// Ends everything.
     /// - Returns: with which status the control nodes that ran have ended.
     @discardableResult

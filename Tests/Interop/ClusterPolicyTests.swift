@@ -16,8 +16,7 @@ extension ControlInteropTests {
         @Test(.timeLimit(.minutes(5)))
         func anAppliedPolicyIsEverybodysAndStays() async throws {
             let farm = try ClusterFixture()
-            do {
-                try await farm.start()
+            try await farm.use { farm in
                 try await applyByWayOfAFollower(farm)
                 try await whoDoesNotFollowItsFileSaysSo(farm)
                 try await rereadingFilesChangesNothing(farm)
@@ -28,14 +27,7 @@ extension ControlInteropTests {
                 try await applyWithoutQuorum(farm)
                 try await aBackupsOlderPolicyIsNotTaken(farm)
                 try await releaseIt(farm)
-            } catch {
-                for node in farm.nodes.compactMap({ $0 }) {
-                    print(node.name, node.log.suffix(3_000))
-                }
-                await farm.stop()
-                throw error
             }
-            await farm.stopInOrder()
         }
 
         private func apply(

@@ -13,8 +13,7 @@ extension ControlInteropTests {
         @Test(.timeLimit(.minutes(5)))
         func leadersEtcdsLeadersQuorumLeasesAndBackupsComeAndGo() async throws {
             let farm = try ClusterFixture()
-            do {
-                try await farm.start()
+            try await farm.use { farm in
                 try await askAFollower(farm)
                 try await answerAChallenge(farm)
                 let rounds = ProcessInfo.processInfo.environment["SMURF_SOAK"] == nil ? 1 : 8
@@ -25,15 +24,8 @@ extension ControlInteropTests {
                 try await loseEveryLease(farm)
                 try await restoreABackup(farm)
                 try await checkTheHistory(farm)
-            } catch {
-                for node in farm.nodes.compactMap({ $0 }) {
-                    print(node.name, node.log.suffix(3_000))
-                }
-                await farm.stop()
-                throw error
+                print("asked \(farm.watches.map(\.asked))")
             }
-            print("asked \(farm.watches.map(\.asked))")
-            await farm.stopInOrder()
         }
 
         /// Holds one, lets it go, and waits until all is as before.

@@ -79,8 +79,7 @@ extension ControlInteropTests {
         func everyNodesAnswersAreSecureWhoeverLeads() async throws {
             let directory = try TemporaryDirectory()
             let farm = try farm(directory)
-            do {
-                try await farm.start()
+            try await farm.use { farm in
                 try await haveSameKeys(farm)
                 var resolvers = try await startResolvers(farm, directory)
                 try await expectSecure(resolvers, farm, "at the start")
@@ -88,14 +87,7 @@ extension ControlInteropTests {
                 try await beginOnAnEmptyDisk(farm, resolvers)
                 try await restoreABackup(farm, resolvers)
                 for resolver in resolvers { await resolver.daemon.stop() }
-            } catch {
-                for node in farm.nodes.compactMap({ $0 }) {
-                    print(node.name, node.log.suffix(3_000))
-                }
-                await farm.stop()
-                throw error
             }
-            await farm.stopInOrder()
         }
 
         /// A key is replaced by orders to three leaders, each of which is killed after its own.
